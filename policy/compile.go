@@ -1,0 +1,359 @@
+package policy
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common/ast"
+	"cel.dev/cel-go/common/operators"
+	"cel.dev/cel-go/common/types"
+)
+
+// Policy is a compiled policy: what Walk goes through. It does not change, and any number of sessions use it at once.
+type Policy struct {
+	vocabulary  *Vocabulary
+	rules       []*rule
+	views       map[string]listView // "list.block#ip": the list as facts of one kind see it
+	headerNames []string            // lower-case names of the fields that conditions read
+
+	observe     bool
+	delayReject bool
+	mildest     bool
+	classes     bool // some final rule depends on the recipient
+}
+
+// rule is one compiled rule.
+type rule struct {
+	name    string
+	action  Action
+	reply   Reply
+	header  []headerTemplate
+	atOnce  bool
+	observe bool
+
+	program cel.Program
+	tree    *node
+	atoms   []atom
+	facts   []factID
+	scope   Scope
+	classBy []classTerm // for a final rule of recipient scope: what makes recipients differ
+	risks   []string    // operators that can fail
+
+	span span // from when it can decide and by when it is settled, by itself
+}
+
+type headerTemplate struct {
+	name  string
+	value template
+}
+
+// final reports whether the walk ends where the rule is true.
+func (r *rule) final() bool { return r.action != Tag && !r.observe }
+
+var (
+	simpleName = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
+	ruleName   = regexp.MustCompile(`^[a-z][a-z0-9_-]*$`)
+	fieldName  = regexp.MustCompile(`^[!-9;-~]+$`) // RFC 5322 2.2
+)
+
+// compiler collects the problems of one source while it makes a policy of it.
+type compiler struct {
+	source   Source
+	language *language
+	policy   *Policy
+	problems []Problem
+}
+
+// Compile makes a policy of what policy.toml states. With any problem there is no policy; all problems are given, in no order.
+func Compile(v *Vocabulary, source Source) (*Policy, []Problem) {
+	c := &compiler{source: source, policy: &Policy{
+		vocabulary: v, observe: source.Observe, delayReject: source.DelayReject, mildest: source.Mildest, views: map[string]listView{},
+	}}
+	language, err := newLanguage(v, c.lists())
+	if err != nil {
+		return nil, append(c.problems, Problem{Text: err.Error()})
+	}
+	c.language = language
+	c.definitions()
+	for i, r := range source.Rules {
+		c.rule(i, r)
+	}
+	if len(c.problems) > 0 {
+		return nil, c.problems
+	}
+	c.policy.headerNames = language.headers
+	c.placeholders()
+	if len(c.problems) > 0 {
+		return nil, c.problems
+	}
+	return c.policy, nil
+}
+
+func (c *compiler) report(path, format string, args ...any) {
+	c.problems = append(c.problems, Problem{Path: path, Text: fmt.Sprintf(format, args...)})
+}
+
+func (c *compiler) reportAll(path, prefix string, wrong []mistake) {
+	for _, m := range wrong {
+		c.problems = append(c.problems, Problem{Path: path, Line: m.line, Col: m.col, Text: prefix + m.text})
+	}
+}
+
+func (c *compiler) lists() map[string]*List {
+	lists := map[string]*List{}
+	for _, named := range c.source.Lists {
+		path := "list." + named.Name
+		if !simpleName.MatchString(named.Name) {
+			c.report(path, "%q is no name for a list; use lower-case letters, digits and _", named.Name)
+			continue
+		}
+		list, wrong := NewList(named.Entries)
+		for _, i := range slices.Sorted(maps.Keys(wrong)) {
+			c.report(fmt.Sprintf("%s[%d]", path, i), "list %q: %v", named.Name, wrong[i])
+		}
+		lists[named.Name] = list
+	}
+	return lists
+}
+
+// definitions compiles [define] in the order in which definitions use each other.
+func (c *compiler) definitions() {
+	open := map[string]Definition{}
+	for _, d := range c.source.Define {
+		if !simpleName.MatchString(d.Name) {
+			c.report("define."+d.Name, "%q is no name for a definition; use lower-case letters, digits and _", d.Name)
+			continue
+		}
+		if c.language.isName(d.Name) {
+			c.report("define."+d.Name, "%q has a meaning already; choose another name", d.Name)
+			continue
+		}
+		open[d.Name] = d
+	}
+	var path []string
+	var visit func(name string)
+	visit = func(name string) {
+		d, isOpen := open[name]
+		if !isOpen {
+			return
+		}
+		if i := slices.Index(path, name); i >= 0 {
+			c.report("define."+name, "definition %q uses itself (%s); write one of them without the other", name, strings.Join(append(path[i:], name), " -> "))
+			delete(open, name)
+			return
+		}
+		path = append(path, name)
+		for _, used := range c.language.identifiers(d.Expr) {
+			visit(used)
+		}
+		path = path[:len(path)-1]
+		if _, isOpen = open[name]; isOpen {
+			delete(open, name)
+			c.reportAll("define."+name, fmt.Sprintf("definition %q: ", name), c.language.define(d))
+		}
+	}
+	for _, d := range c.source.Define {
+		visit(d.Name)
+	}
+}
+
+// identifiers gives the plain names that an expression uses; none when it cannot be parsed, which is reported elsewhere.
+func (l *language) identifiers(text string) []string {
+	parsed, issues := l.env.Parse(text)
+	if issues.Err() != nil {
+		return nil
+	}
+	var out []string
+	walkExpr(parsed.NativeRep().Expr(), nil, func(e ast.Expr, bound []string) bool {
+		if e.Kind() == ast.IdentKind && !slices.Contains(bound, e.AsIdent()) {
+			out = append(out, e.AsIdent())
+		}
+		return true
+	})
+	return out
+}
+
+func (c *compiler) rule(i int, source RuleSource) {
+	path := fmt.Sprintf("rule[%d]", i)
+	r := &rule{name: source.Name, atOnce: source.AtOnce, observe: source.Observe}
+	before := len(c.problems)
+	c.ruleName(path, i, source)
+	c.ruleAction(path, r, source)
+	c.condition(path+".when", r, source.When)
+	if len(c.problems) == before {
+		r.span = c.policy.spanOf(r)
+		c.policy.rules = append(c.policy.rules, r)
+	}
+}
+
+func (c *compiler) ruleName(path string, i int, source RuleSource) {
+	if source.Name == "" {
+		c.report(path, "the rule has no name; logs and decisions need one: name = \"...\"")
+		return
+	}
+	if !ruleName.MatchString(source.Name) {
+		c.report(path+".name", "%q is no name for a rule; use lower-case letters, digits, _ and -", source.Name)
+	}
+	for _, other := range c.source.Rules[:i] {
+		if other.Name == source.Name {
+			c.report(path+".name", "rule %q stands twice; give each rule a name of its own", source.Name)
+			return
+		}
+	}
+}
+
+func (c *compiler) ruleAction(path string, r *rule, source RuleSource) {
+	say := func(key, format string, args ...any) {
+		c.report(path+key, fmt.Sprintf("rule %q: ", source.Name)+format, args...)
+	}
+	words := map[string]Action{"reply": Answer, "accept": Accept, "discard": Discard, "quarantine": Quarantine, "tag": Tag}
+	action, known := words[source.Action]
+	switch {
+	case source.Action == "" && source.Reply != "":
+		action = Answer
+	case source.Action == "":
+		say("", "it does nothing; give it a reply = \"550 5.7.1 ...\" or an action (accept, tag, discard, quarantine)")
+		return
+	case !known:
+		hint := ""
+		if near := nearest(source.Action, slices.Collect(maps.Keys(words))); near != "" {
+			hint = fmt.Sprintf(" (did you mean %q?)", near)
+		}
+		say(".action", "unknown action %q%s; there are reply, accept, tag, discard and quarantine", source.Action, hint)
+		return
+	}
+	r.action = action
+	switch {
+	case action == Answer && source.Reply == "":
+		say(".action", "action \"reply\" needs a reply = \"550 5.7.1 ...\"")
+	case action != Answer && source.Reply != "":
+		say(".reply", "a reply goes with no action but \"reply\"; remove one of the two")
+	case action == Tag && len(source.Header) == 0:
+		say(".action", "action \"tag\" needs the header to add: header = { \"X-Spam-Flag\" = \"YES\" }")
+	case action != Tag && len(source.Header) > 0:
+		say(".header", "header goes with action \"tag\" only")
+	case action != Answer && source.AtOnce:
+		say(".at_once", "at_once goes with a reply only; %s takes effect at the end of the message", action)
+	}
+	if source.Reply != "" {
+		reply, err := ParseReply(source.Reply)
+		if err != nil {
+			say(".reply", "%v", err)
+		}
+		r.reply = reply
+	}
+	for _, h := range source.Header {
+		c.header(path+".header."+h.Name, r, h, say)
+	}
+}
+
+// reserved are the fields that only Gatepost itself or the MTA writes.
+var reserved = []string{"authentication-results", "gatepost-id", "x-gatepost-would", "received", "received-spf", "from", "sender", "to", "cc", "bcc",
+	"date", "message-id", "return-path", "dkim-signature", "content-type", "content-transfer-encoding", "mime-version"}
+
+func (c *compiler) header(path string, r *rule, h HeaderText, say func(key, format string, args ...any)) {
+	key := ".header." + h.Name
+	switch {
+	case !fieldName.MatchString(h.Name) || len(h.Name) > 76:
+		say(key, "%q is no name for a header field; use letters, digits and -", h.Name)
+	case slices.Contains(reserved, strings.ToLower(h.Name)):
+		say(key, "the field %s is not a rule's to write; choose one such as X-Spam-Flag", h.Name)
+	case strings.ContainsFunc(h.Value, func(r rune) bool { return r < ' ' || r > '~' }) || len(h.Value) > 500:
+		say(key, "the value of %s must be one line of plain ASCII of at most 500 bytes", h.Name)
+	}
+	value, err := parseTemplate(h.Value)
+	if err != nil {
+		say(key, "%v", err)
+	}
+	r.header = append(r.header, headerTemplate{h.Name, value})
+}
+
+// condition compiles the when of a rule.
+func (c *compiler) condition(path string, r *rule, text string) {
+	if strings.TrimSpace(text) == "" {
+		c.report(strings.TrimSuffix(path, ".when"), "rule %q has no condition; write when = '...', or when = 'true' for always", r.name)
+		return
+	}
+	prefix := fmt.Sprintf("rule %q: ", r.name)
+	whole, typ, wrong := c.language.compile(text)
+	if wrong == nil && !typ.IsExactType(cel.BoolType) {
+		wrong = []mistake{{1, 1, fmt.Sprintf("the condition is no condition but a %s; compare it with something", typ)}}
+	}
+	if wrong != nil {
+		c.reportAll(path, prefix, wrong)
+		return
+	}
+	r.tree, r.atoms = c.language.booleanTree(whole)
+	r.facts = c.language.factsIn(whole.Expr())
+	r.risks = fallible(whole)
+	for _, id := range r.facts {
+		r.scope = max(r.scope, c.policy.scopeOf(id))
+	}
+	program, err := c.plan(whole)
+	if err != nil {
+		c.report(path, "%s%v", prefix, err)
+		return
+	}
+	r.program = program
+	if r.scope == OfRecipient && r.final() {
+		c.policy.classes = true
+		c.classTerms(path, r, whole)
+	}
+}
+
+// plan makes a checked expression ready to run. Each list behind "in" becomes the view that the fact before it needs.
+func (c *compiler) plan(whole *ast.AST) (cel.Program, error) {
+	walkExpr(whole.Expr(), nil, func(e ast.Expr, _ []string) bool {
+		if e.Kind() != ast.CallKind || e.AsCall().FunctionName() != operators.In {
+			return true
+		}
+		name, isList := c.language.listNamed(whole, e.AsCall().Args()[1])
+		fact, isFact := c.language.factOf(e.AsCall().Args()[0])
+		if !isList || !isFact {
+			return true
+		}
+		view := "list." + name + "#" + fact.Kind.String()
+		c.policy.views[view] = listView{c.language.lists[name], fact.Kind}
+		whole.SetReference(e.AsCall().Args()[1].ID(), ast.NewIdentReference(view, nil))
+		return true
+	})
+	program, err := c.language.env.PlanProgram(whole, cel.EvalOptions(cel.OptOptimize))
+	if err != nil {
+		return nil, fmt.Errorf("the condition cannot be run: %w", err)
+	}
+	return program, nil
+}
+
+// scopeOf gives the scope of a fact, also of header("...").
+func (p *Policy) scopeOf(id factID) Scope {
+	if id == headerFact {
+		return OfMessage
+	}
+	return p.vocabulary.facts[id].Scope
+}
+
+// stageOf gives the first stage of a fact, also of header("...").
+func (p *Policy) stageOf(id factID) Stage {
+	if id == headerFact {
+		return Data
+	}
+	return p.vocabulary.facts[id].Stage
+}
+
+// ToBool is what a program's value means for the walk.
+func toTruth(value any) (truth, *types.Unknown) {
+	switch v := value.(type) {
+	case types.Bool:
+		if v {
+			return yes, nil
+		}
+		return no, nil
+	case *types.Unknown:
+		return unknown, v
+	}
+	return no, nil
+}

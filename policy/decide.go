@@ -1,0 +1,185 @@
+package policy
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Walk goes through the rules of a policy for one connection, message or recipient as facts arrive. The first final rule that is true
+// decides. A rule that is false stays false; one that is unknown remembers which facts it waits for; a final one that is unknown
+// ends the step, so that nothing below it can decide before it. One session owns a walk.
+type Walk struct {
+	policy    *Policy
+	recipient bool
+	truths    []truth
+	at        []Stage    // where a rule became true
+	waits     [][]factID // for an unknown rule that was evaluated: the facts it waits for
+	from      int        // all rules before it are settled
+	stopped   int        // the rule at which the last step ended; len(rules) when it went through
+	decided   bool
+	decision  Decision
+}
+
+// NewWalk gives the walk of a new connection.
+func (p *Policy) NewWalk() *Walk {
+	n := len(p.rules)
+	return &Walk{policy: p, truths: make([]truth, n), at: make([]Stage, n), waits: make([][]factID, n)}
+}
+
+// Clone gives a walk that goes on from here on its own: a message's from its connection's.
+func (w *Walk) Clone() *Walk {
+	c := *w
+	c.truths, c.at, c.waits = slices.Clone(w.truths), slices.Clone(w.at), slices.Clone(w.waits)
+	return &c
+}
+
+// ForRecipient gives the walk of one recipient: it goes on from where the message's stands, into the rules that name the recipient.
+func (w *Walk) ForRecipient() *Walk {
+	c := w.Clone()
+	c.recipient = true
+	return c
+}
+
+// Step goes on with what e knows now, at a stage. It gives the names of the facts that undecided rules above the decision wait for;
+// those of the final rule at which it stopped come last. None means that nothing this walk can still learn would change anything.
+func (w *Walk) Step(e *Evidence, at Stage) []string {
+	var waits []factID
+	w.stopped = len(w.policy.rules)
+	settled := true
+	for i := w.from; i < len(w.policy.rules); i++ {
+		if w.decided && i >= w.decision.index {
+			break
+		}
+		r := w.policy.rules[i]
+		if w.truths[i] == unknown {
+			if r.scope == OfRecipient && !w.recipient {
+				settled = false
+				if r.final() {
+					w.stopped = i
+					break
+				}
+				continue
+			}
+			w.evaluate(i, e, at)
+		}
+		if w.truths[i] == unknown {
+			settled = false
+			waits = append(waits, w.waits[i]...)
+			if r.final() {
+				w.stopped = i
+				break
+			}
+		}
+		if settled {
+			w.from = i + 1
+		}
+		if w.truths[i] == yes && r.final() {
+			w.decide(i, at)
+		}
+	}
+	return w.policy.names(waits)
+}
+
+// evaluate asks one rule again if a fact it waits for has come.
+func (w *Walk) evaluate(i int, e *Evidence, at Stage) {
+	if w.waits[i] != nil && !slices.ContainsFunc(w.waits[i], e.has) {
+		return
+	}
+	r := w.policy.rules[i]
+	value, _, err := r.program.Eval(e)
+	if err != nil {
+		// DESIGN: a rule whose evaluation errs is false, logged once, counted.
+		e.failed(fmt.Sprintf("rule %q: %v", r.name, err))
+		w.truths[i] = no
+		return
+	}
+	t, pending := toTruth(value)
+	w.truths[i] = t
+	switch t {
+	case yes:
+		w.at[i] = at
+	case unknown:
+		w.waits[i] = w.waits[i][:0:0]
+		for _, id := range pending.IDs() {
+			w.waits[i] = append(w.waits[i], factID(id-1))
+		}
+	}
+}
+
+func (e *Evidence) has(id factID) bool {
+	if id == headerFact {
+		return e.fields != nil
+	}
+	return e.vals[id] != nil
+}
+
+func (w *Walk) decide(i int, at Stage) {
+	r := w.policy.rules[i]
+	w.decided = true
+	w.decision = Decision{Action: r.action, Rule: r.name, Reply: r.reply, Decided: at, Spoken: w.policy.speaksAt(r, at), index: i}
+}
+
+// Decision gives what was decided, and whether anything was.
+func (w *Walk) Decision() (Decision, bool) { return w.decision, w.decided }
+
+// MayWait reports whether a step at this stage may wait for checks: only where an answer can be spoken then. With delay_reject that
+// is before RCPT only while a rule with at_once can still be reached.
+func (w *Walk) MayWait(at Stage) bool {
+	if at >= Rcpt || !w.policy.delayReject {
+		return true
+	}
+	if w.decided {
+		return false
+	}
+	return slices.ContainsFunc(w.policy.rules[w.stopped:], func(r *rule) bool { return r.atOnce && r.final() && r.span.trueFrom <= at })
+}
+
+// Woulds gives what the observed rules above the decision would have done, in the order of the rules.
+func (w *Walk) Woulds() []Would {
+	var out []Would
+	for i, r := range w.policy.rules[:w.end()] {
+		if r.observe && w.truths[i] == yes {
+			d := Decision{Action: r.action, Reply: r.reply}
+			out = append(out, Would{Rule: r.name, What: d.What(), Decided: w.at[i], Spoken: w.policy.speaksAt(r, w.at[i])})
+		}
+	}
+	return out
+}
+
+// Tags gives the fields that tag rules above the decision add, in the order of the rules, their values filled from e.
+func (w *Walk) Tags(e *Evidence, id string) []Field {
+	var out []Field
+	for i, r := range w.policy.rules[:w.end()] {
+		if r.action != Tag || r.observe || w.truths[i] != yes {
+			continue
+		}
+		for _, h := range r.header {
+			out = append(out, Field{Name: h.name, Value: clean(h.value.fill(e, id)), Rule: r.name})
+		}
+	}
+	return out
+}
+
+func (w *Walk) end() int {
+	if w.decided {
+		return w.decision.index
+	}
+	return len(w.policy.rules)
+}
+
+func (p *Policy) names(ids []factID) []string {
+	if len(ids) == 0 {
+		return nil
+	}
+	out := make([]string, 0, len(ids))
+	for _, id := range ids {
+		name := headerVariable
+		if id != headerFact {
+			name = p.vocabulary.facts[id].Name
+		}
+		if !slices.Contains(out, name) {
+			out = append(out, name)
+		}
+	}
+	return out
+}

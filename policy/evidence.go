@@ -1,0 +1,150 @@
+package policy
+
+import (
+	"strconv"
+	"strings"
+
+	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/types/ref"
+)
+
+// Evidence is what is known of one session so far: a value for each published fact, with the stage at which it was published.
+// It only grows, but for Forget at the end of a recipient, message or HELO. One session owns it; it is not safe for concurrent use.
+type Evidence struct {
+	policy *Policy
+	vals   []ref.Val
+	at     []Stage
+	header map[string][]string // values of the fields that the policy names, by lower-case name; nil before they are known
+	fields ref.Val             // header as conditions see it
+	errors []string            // conditions that failed to evaluate, each named once
+}
+
+// NewEvidence gives the empty evidence of a new session under p.
+func (p *Policy) NewEvidence() *Evidence {
+	n := len(p.vocabulary.facts)
+	return &Evidence{policy: p, vals: make([]ref.Val, n), at: make([]Stage, n)}
+}
+
+// Publish makes a fact known. It panics on a name outside the vocabulary: that is a mistake in a check, found by its tests.
+func (e *Evidence) Publish(name string, v Value, at Stage) {
+	id, ok := e.policy.vocabulary.byName[name]
+	if !ok {
+		panic("policy: fact " + name + " is not in the vocabulary")
+	}
+	e.vals[id], e.at[id] = v.val, at
+}
+
+// PublishHeader makes the fields that the policy names by header("...") known; values gives those of one field name.
+func (e *Evidence) PublishHeader(values func(name string) []string) {
+	e.header = make(map[string][]string, len(e.policy.headerNames))
+	for _, name := range e.policy.headerNames {
+		e.header[name] = values(name)
+	}
+	e.fields = types.DefaultTypeAdapter.NativeToValue(e.header)
+}
+
+// Known reports whether a fact is published.
+func (e *Evidence) Known(name string) bool {
+	id, ok := e.policy.vocabulary.byName[name]
+	return ok && e.vals[id] != nil
+}
+
+// Text gives a fact's value as people read it: words and numbers plain, lists joined by commas, "" while it is unknown.
+func (e *Evidence) Text(name string) string {
+	id, ok := e.policy.vocabulary.byName[name]
+	if !ok || e.vals[id] == nil {
+		return ""
+	}
+	return textOf(e.vals[id])
+}
+
+func textOf(v ref.Val) string {
+	switch v := v.(type) {
+	case types.String:
+		return string(v)
+	case types.Int:
+		return strconv.FormatInt(int64(v), 10)
+	case types.Bool:
+		return strconv.FormatBool(bool(v))
+	case types.Double:
+		return strconv.FormatFloat(float64(v), 'g', -1, 64)
+	}
+	if list, ok := v.Value().([]string); ok {
+		return strings.Join(list, ", ")
+	}
+	return ""
+}
+
+// PublishedAt gives the stage at which a fact was published, and whether it is.
+func (e *Evidence) PublishedAt(name string) (Stage, bool) {
+	id, ok := e.policy.vocabulary.byName[name]
+	if !ok || e.vals[id] == nil {
+		return 0, false
+	}
+	return e.at[id], true
+}
+
+// Forget drops the facts of a scope and of every narrower one.
+func (e *Evidence) Forget(scope Scope) {
+	for id, f := range e.policy.vocabulary.facts {
+		if f.Scope >= scope {
+			e.vals[id] = nil
+		}
+	}
+	if scope <= OfMessage {
+		e.header, e.fields = nil, nil
+	}
+}
+
+// ForgetHelo drops what was known from HELO on: a second HELO, after STARTTLS, starts anew (RFC 3207 4.2).
+func (e *Evidence) ForgetHelo() {
+	for id, f := range e.policy.vocabulary.facts {
+		if f.Stage >= Helo || f.Scope >= OfMessage {
+			e.vals[id] = nil
+		}
+	}
+	e.header, e.fields = nil, nil
+}
+
+// Errors gives the conditions that could not be evaluated so far ("rule \"x\": division by zero"), each once.
+func (e *Evidence) Errors() []string { return e.errors }
+
+func (e *Evidence) failed(what string) {
+	for _, known := range e.errors {
+		if known == what {
+			return
+		}
+	}
+	e.errors = append(e.errors, what)
+}
+
+// headerVariable is the name under which header("X") reads the kept fields; @ keeps it out of reach of conditions.
+const headerVariable = "@header"
+
+var unknownHeader = types.NewUnknown(int64(headerFact)+1, types.NewAttributeTrail(headerVariable))
+
+var _ cel.Activation = (*Evidence)(nil)
+
+// ResolveName implements the activation that conditions are evaluated over. An unpublished fact is an unknown that names itself.
+func (e *Evidence) ResolveName(name string) (any, bool) {
+	if id, ok := e.policy.vocabulary.byName[name]; ok {
+		if v := e.vals[id]; v != nil {
+			return v, true
+		}
+		return e.policy.vocabulary.unknown[id], true
+	}
+	if name == headerVariable {
+		if e.fields == nil {
+			return unknownHeader, true
+		}
+		return e.fields, true
+	}
+	if view, ok := e.policy.views[name]; ok {
+		return view, true
+	}
+	return nil, false
+}
+
+// Parent implements the activation.
+func (e *Evidence) Parent() cel.Activation { return nil }

@@ -1,0 +1,207 @@
+package policy
+
+import (
+	"fmt"
+	"net/netip"
+	"reflect"
+	"strings"
+
+	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/types/ref"
+	"cel.dev/cel-go/common/types/traits"
+)
+
+// List is a set of networks, domains, addresses and users, as access(5) of Postfix understands them. It does not change once it is made.
+// Text is compared without regard to case.
+type List struct {
+	networks  map[int]map[netip.Prefix]bool // by number of bits, v4 as 4-in-6 so that 0.0.0.0/0 is no ::/0
+	bits      []int
+	addresses map[string]bool // "user@example.org"
+	domains   map[string]bool // "example.org": itself only
+	below     map[string]bool // "example.org" for the entry ".example.org": its subdomains only
+	users     map[string]bool
+}
+
+// KindOf says what kind an entry is by its form: a network parses as an address or prefix, an address has @,
+// a domain has a dot, everything else is a user; "user:" forces the last.
+func KindOf(entry string) Kind {
+	switch {
+	case strings.HasPrefix(entry, "user:"):
+		return KindUser
+	case isNetwork(entry):
+		return KindIP
+	case strings.Contains(entry, "@"):
+		return KindAddress
+	case strings.Contains(entry, "."):
+		return KindDomain
+	}
+	return KindUser
+}
+
+func isNetwork(text string) bool {
+	if _, err := netip.ParseAddr(text); err == nil {
+		return true
+	}
+	_, err := netip.ParsePrefix(text)
+	return err == nil
+}
+
+// NewList makes a list of entries. The error of an entry that cannot be one stands at its index.
+func NewList(entries []string) (*List, map[int]error) {
+	l := &List{
+		networks:  map[int]map[netip.Prefix]bool{},
+		addresses: map[string]bool{}, domains: map[string]bool{}, below: map[string]bool{}, users: map[string]bool{},
+	}
+	wrong := map[int]error{}
+	for i, entry := range entries {
+		if err := l.add(entry); err != nil {
+			wrong[i] = err
+		}
+	}
+	return l, wrong
+}
+
+func (l *List) add(entry string) error {
+	lower := strings.ToLower(entry)
+	switch KindOf(entry) {
+	case KindIP:
+		return l.addNetwork(entry)
+	case KindAddress:
+		if strings.HasPrefix(entry, "@") || strings.HasSuffix(entry, "@") {
+			return fmt.Errorf("%q is no address; write a domain without @", entry)
+		}
+		l.addresses[lower] = true
+	case KindDomain:
+		if parent, ok := strings.CutPrefix(lower, "."); ok {
+			l.below[parent] = true
+			return badDomain(entry, parent)
+		}
+		l.domains[lower] = true
+		return badDomain(entry, lower)
+	default:
+		user := strings.TrimPrefix(lower, "user:")
+		if user == "" {
+			return fmt.Errorf("an empty entry matches nobody; remove it")
+		}
+		l.users[user] = true
+	}
+	return nil
+}
+
+func badDomain(entry, domain string) error {
+	if domain == "" || strings.Contains(domain, "..") || strings.HasSuffix(domain, ".") || strings.ContainsAny(domain, "/ *") {
+		return fmt.Errorf("%q is neither a network, a domain, an address nor a user; a domain is example.org, its subdomains are .example.org", entry)
+	}
+	return nil
+}
+
+func (l *List) addNetwork(entry string) error {
+	prefix, err := netip.ParsePrefix(entry)
+	if err != nil {
+		addr := netip.MustParseAddr(entry)
+		prefix = netip.PrefixFrom(addr, addr.BitLen())
+	}
+	if prefix.Masked() != prefix {
+		return fmt.Errorf("%q has bits beyond its length; write %s", entry, prefix.Masked())
+	}
+	prefix = as16(prefix)
+	if l.networks[prefix.Bits()] == nil {
+		l.networks[prefix.Bits()] = map[netip.Prefix]bool{}
+		l.bits = append(l.bits, prefix.Bits())
+	}
+	l.networks[prefix.Bits()][prefix] = true
+	return nil
+}
+
+// as16 gives a network in the 16-byte form in which v4 and v6 networks share one table.
+func as16(p netip.Prefix) netip.Prefix {
+	if p.Addr().Is4() {
+		return netip.PrefixFrom(netip.AddrFrom16(p.Addr().As16()), p.Bits()+96)
+	}
+	return p
+}
+
+// Has reports whether a fact's text is in the list; the fact's kind says which entries are asked.
+func (l *List) Has(kind Kind, text string) bool {
+	switch kind {
+	case KindIP:
+		return l.hasAddr(text)
+	case KindAddress:
+		return l.addresses[strings.ToLower(text)]
+	case KindDomain:
+		return l.hasDomain(strings.ToLower(text))
+	case KindUser:
+		return l.users[strings.ToLower(text)]
+	}
+	return false
+}
+
+func (l *List) hasAddr(text string) bool {
+	addr, err := netip.ParseAddr(text)
+	if err != nil {
+		return false
+	}
+	whole := netip.AddrFrom16(addr.Unmap().As16())
+	for _, bits := range l.bits {
+		if p, err := whole.Prefix(bits); err == nil && l.networks[bits][p] {
+			return true
+		}
+	}
+	return false
+}
+
+func (l *List) hasDomain(name string) bool {
+	if l.domains[name] {
+		return true
+	}
+	for {
+		_, parent, found := strings.Cut(name, ".")
+		if !found {
+			return false
+		}
+		if l.below[parent] {
+			return true
+		}
+		name = parent
+	}
+}
+
+// listType is the type of list.NAME in conditions: opaque, so that nothing but "in" works on it.
+var listType = types.NewOpaqueType("gatepost.list")
+
+// viewType is the type of its values, with the trait that "in" asks for.
+var viewType = types.NewObjectType("gatepost.list", traits.ContainerType)
+
+// listView is a list seen by a fact of one kind: what stands behind "in" at run time.
+type listView struct {
+	list *List
+	kind Kind
+}
+
+var _ traits.Container = listView{}
+
+// Contains implements "in".
+func (v listView) Contains(value ref.Val) ref.Val {
+	text, ok := value.(types.String)
+	if !ok {
+		return types.MaybeNoSuchOverloadErr(value)
+	}
+	return types.Bool(v.list.Has(v.kind, string(text)))
+}
+
+// ConvertToNative implements ref.Val; a list leaves the expression language by no way.
+func (v listView) ConvertToNative(reflect.Type) (any, error) {
+	return nil, fmt.Errorf("a list has no native form")
+}
+
+// ConvertToType implements ref.Val.
+func (v listView) ConvertToType(ref.Type) ref.Val { return types.NewErr("a list has no other type") }
+
+// Equal implements ref.Val.
+func (v listView) Equal(ref.Val) ref.Val { return types.False }
+
+// Type implements ref.Val.
+func (v listView) Type() ref.Type { return viewType }
+
+// Value implements ref.Val.
+func (v listView) Value() any { return v.list }

@@ -1,0 +1,207 @@
+package policy
+
+import (
+	"fmt"
+)
+
+// never is the stage of what cannot happen.
+const never = stages
+
+// span is when a rule, taken by itself, can be known to be true, to be false, and by when it is known for sure.
+type span struct {
+	trueFrom, falseFrom, settled Stage
+}
+
+// maxSearch bounds the atoms over which the search for stages tries every combination.
+const maxSearch = 12
+
+// spanOf searches the truths that the atoms of a condition can have at each stage. Atoms are taken as independent of each other, so a
+// stage may be earlier than what really happens, never later.
+func (p *Policy) spanOf(r *rule) span {
+	s := span{trueFrom: never, falseFrom: never}
+	for _, id := range r.facts {
+		s.settled = max(s.settled, p.firstStage(id))
+	}
+	for at := Connect; at <= s.settled; at++ {
+		canBeTrue, canBeFalse := p.possible(r, at, s.settled)
+		if canBeTrue {
+			s.trueFrom = min(s.trueFrom, at)
+		}
+		if canBeFalse {
+			s.falseFrom = min(s.falseFrom, at)
+		}
+	}
+	return s
+}
+
+// firstStage is the first stage at which a condition can read a fact: one of the recipient not before RCPT.
+func (p *Policy) firstStage(id factID) Stage {
+	if p.scopeOf(id) == OfRecipient {
+		return max(Rcpt, p.stageOf(id))
+	}
+	return p.stageOf(id)
+}
+
+// possible reports whether the condition can be true, and false, when the facts of a stage are there and later ones are not.
+func (p *Policy) possible(r *rule, at, settled Stage) (canBeTrue, canBeFalse bool) {
+	truths := make([]truth, len(r.atoms))
+	var free []int
+	for i, a := range r.atoms {
+		known := true
+		for _, id := range a.facts {
+			known = known && p.firstStage(id) <= at
+		}
+		if known {
+			free = append(free, i)
+		}
+	}
+	if len(free) > maxSearch {
+		return at == settled, at == settled
+	}
+	for combination := range 1 << len(free) {
+		for bit, i := range free {
+			truths[i] = no
+			if combination>>bit&1 == 1 {
+				truths[i] = yes
+			}
+		}
+		switch r.tree.eval(truths) {
+		case yes:
+			canBeTrue = true
+		case no:
+			canBeFalse = true
+		}
+	}
+	return canBeTrue, canBeFalse
+}
+
+// RuleReport says in the words of `gatepost check` when a rule takes part in a session.
+type RuleReport struct {
+	Name    string
+	Action  Action
+	Code    int    // the reply code; 0 without a reply
+	Observe bool   // observed only
+	Scope   Scope  // the narrowest of its facts
+	Decides Stage  // the earliest stage at which it can decide, with the rules above it
+	Settled Stage  // by then it is true or false
+	Speaks  Stage  // the earliest stage at which its decision is spoken
+	Waits   string // the rule above that makes it wait, "" for none
+	Dead    string // why it can never decide, "" when it can
+	Risks   []string
+}
+
+// Report gives the order of events: for each rule from where it can decide and what makes it wait.
+func (p *Policy) Report() []RuleReport {
+	out := make([]RuleReport, 0, len(p.rules))
+	from, because, blocked := Connect, "", ""
+	for _, r := range p.rules {
+		report := RuleReport{
+			Name: r.name, Action: r.action, Code: r.reply.Code, Observe: r.observe, Scope: r.scope, Settled: r.span.settled, Risks: r.risks,
+		}
+		report.Decides = r.span.trueFrom
+		switch {
+		case blocked != "":
+			report.Dead = fmt.Sprintf("rule %q above it is always true", blocked)
+		case r.span.trueFrom == never:
+			report.Dead = "its condition is never true"
+		case from > r.span.trueFrom:
+			report.Decides, report.Waits = from, because
+		}
+		report.Speaks = p.speaksAt(r, report.Decides)
+		out = append(out, report)
+		if !r.final() {
+			continue
+		}
+		if r.span.falseFrom == never && blocked == "" {
+			blocked = r.name
+		} else if r.span.falseFrom != never && r.span.falseFrom > from {
+			from, because = r.span.falseFrom, r.name
+		}
+	}
+	return out
+}
+
+// speaksAt gives the stage at which a decision of rule r, taken at a stage, is spoken: a refusal at RCPT or later unless the rule
+// or the server speaks at once; everything else at the end of the message.
+func (p *Policy) speaksAt(r *rule, decided Stage) Stage {
+	switch {
+	case r.action != Answer:
+		return Data
+	case r.atOnce || !p.delayReject:
+		return decided
+	}
+	return max(Rcpt, decided)
+}
+
+// placeholders refuses a placeholder that is no fact, or whose fact comes later than the rule may be spoken.
+func (c *compiler) placeholders() {
+	at := map[string]int{}
+	for i, r := range c.source.Rules {
+		at[r.Name] = i
+	}
+	for i, report := range c.policy.Report() {
+		r := c.policy.rules[i]
+		path := fmt.Sprintf("rule[%d]", at[r.name])
+		c.placeholdersOf(path+".reply", r, r.reply.text, report.Speaks)
+		for _, h := range r.header {
+			c.placeholdersOf(path+".header."+h.name, r, h.value, Data)
+		}
+	}
+}
+
+func (c *compiler) placeholdersOf(path string, r *rule, t template, speaks Stage) {
+	for _, part := range t.parts {
+		if part.fact == "" || part.fact == "id" {
+			continue
+		}
+		f, known := c.policy.vocabulary.Fact(part.fact)
+		if !known {
+			c.report(path, "rule %q: placeholder {%s}: %s", r.name, part.fact, c.language.notAName(part.fact))
+			continue
+		}
+		if c.policy.firstStage(c.policy.vocabulary.byName[part.fact]) > speaks {
+			c.report(path, "rule %q: placeholder {%s} is not known before %s, but the rule may speak at %s; leave it out or ask for it in the condition",
+				r.name, part.fact, f.Stage, speaks)
+		}
+	}
+}
+
+// Delivers reports whether the MTA must wait for our answer at a stage: whether some rule may be decided and spoken there.
+func (p *Policy) Delivers(at Stage) bool {
+	if at == Data {
+		return true
+	}
+	if p.observe {
+		return false
+	}
+	if at == Rcpt && p.classes && !p.mildest {
+		return true
+	}
+	for _, report := range p.Report() {
+		if report.Action == Answer && !report.Observe && report.Dead == "" && report.Speaks <= at {
+			return true
+		}
+	}
+	return false
+}
+
+// Observes reports whether the policy decides and records, but refuses nothing.
+func (p *Policy) Observes() bool { return p.observe }
+
+// Headers gives the names of all fields that rules may add; incoming copies of them are removed.
+func (p *Policy) Headers() []string { return p.headersOf() }
+
+// Wants reports whether some rule names one of the facts.
+func (p *Policy) Wants(facts []Fact) bool {
+	for _, f := range facts {
+		id := p.vocabulary.byName[f.Name]
+		for _, r := range p.rules {
+			for _, used := range r.facts {
+				if used == id {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
