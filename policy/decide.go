@@ -40,8 +40,8 @@ func (w *Walk) ForRecipient() *Walk {
 	return c
 }
 
-// Step goes on with what e knows now, at a stage. It gives the names of the facts that undecided rules above the decision wait for;
-// those of the final rule at which it stopped come last. None means that nothing this walk can still learn would change anything.
+// Step goes on with what e knows now, at a stage. It gives the names of the facts that the final rule at which it stopped waits for;
+// at Data also those of undecided tag and observed rules above the decision. None means that there is nothing to await.
 func (w *Walk) Step(e *Evidence, at Stage) []string {
 	var waits []factID
 	w.stopped = len(w.policy.rules)
@@ -64,7 +64,9 @@ func (w *Walk) Step(e *Evidence, at Stage) []string {
 		}
 		if w.truths[i] == unknown {
 			settled = false
-			waits = append(waits, w.waits[i]...)
+			if r.final() || at == Data {
+				waits = append(waits, w.waits[i]...)
+			}
 			if r.final() {
 				w.stopped = i
 				break

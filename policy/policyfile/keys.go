@@ -1,0 +1,101 @@
+package policyfile
+
+import (
+	"log/slog"
+	"time"
+)
+
+// table is a section of the file with the keys that it may have.
+type table struct {
+	name string // "" for what stands above the first section
+	keys []key
+}
+
+// key is one key and what reads its value.
+type key struct {
+	name string
+	read reader
+}
+
+// reader takes the value of a key into its setting, or reports what is wrong with it.
+type reader func(d *decoder, path string, value any)
+
+// tables is every section with every key of this version, but for [list], [define] and [[rule]]. What is not here is refused, so
+// that no key is taken and then has no effect.
+func (f *File) tables() []table {
+	return []table{
+		{"", []key{
+			{"mode", word(&f.Mode, Observe, Enforce)},
+		}},
+		{"listen", []key{
+			{"milter", array(&f.Listen.Milter, false, endpoint)},
+			{"admin", none("this version serves no admin socket")},
+			{"http", none("this version serves no HTTP")},
+			{"sessions", number(&f.Listen.Sessions, 1, 100_000)},
+		}},
+		{"server", []key{
+			{"name", text(&f.Server.Name, authservID)},
+			{"directory", text(&f.Server.Directory, absolute)},
+			{"delay_reject", flag(&f.Server.DelayReject)},
+			{"network", prefixLengths(&f.Server.NetworkV4, &f.Server.NetworkV6)},
+			{"submission", services(&f.Server.Submission)},
+		}},
+		{"trust", []key{
+			{"networks", array(&f.Trust.Networks, true, trusted)},
+			{"instead_of_refusal", word(&f.Trust.InsteadOfRefusal, InsteadTag, InsteadHold)},
+		}},
+		{"dns", []key{
+			{"servers", array(&f.DNS.Servers, true, nameServer)},
+			{"timeout", duration(&f.DNS.Timeout, 100*time.Millisecond, 10*time.Second)},
+			// Postfix waits 30 s for the answer to one command; what takes longer is no answer.
+			{"budget", duration(&f.DNS.Budget, 500*time.Millisecond, 25*time.Second)},
+			{"cache", number(&f.DNS.Cache, 100, 10_000_000)},
+		}},
+		{"reply", []key{
+			{"footer", text(&f.Reply.Footer, footer)},
+		}},
+		{"authres", []key{
+			{"received_spf", flag(&f.Authres.ReceivedSPF)},
+			{"keep_from_trusted", flag(&f.Authres.KeepFromTrusted)},
+		}},
+		{"log", []key{
+			{"format", word(&f.Log.Format, LogAuto, LogLogfmt, LogJSON)},
+			{"level", level(&f.Log.Level)},
+		}},
+		{"recipients", []key{
+			{"mixed", word(&f.Recipients.Mixed, MixedSplit, MixedMildest)},
+		}},
+	}
+}
+
+// find gives the key of a name, nil for none.
+func (t table) find(name string) *key {
+	for i := range t.keys {
+		if t.keys[i].name == name {
+			return &t.keys[i]
+		}
+	}
+	return nil
+}
+
+// title gives the section as the file writes it.
+func (t table) title() string { return titleOf(t.name) }
+
+func titleOf(section string) string {
+	if section == "rule" {
+		return "[[rule]]"
+	}
+	return "[" + section + "]"
+}
+
+// relations looks at settings that must fit each other.
+func (d *decoder) relations(f *File) {
+	if f.DNS.Budget < f.DNS.Timeout && !d.bad["dns.budget"] && !d.bad["dns.timeout"] {
+		d.wrong("dns.budget", "%s for a whole stage is less than the timeout of %s for one question; make it longer", f.DNS.Budget, f.DNS.Timeout)
+	}
+}
+
+// levels are the log levels by their words.
+func levels() map[string]slog.Level {
+	return map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError}
+}

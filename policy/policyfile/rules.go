@@ -1,0 +1,182 @@
+package policyfile
+
+import (
+	"fmt"
+	"strings"
+
+	"golang.org/x/net/idna"
+
+	"gatepost.example/policy"
+)
+
+// names reads [list], [define] and [[rule]], whose keys the admin names; it reports false for everything else.
+func (d *decoder) names(f *File, section string, value any) bool {
+	switch section {
+	case "list":
+		d.lists(&f.source, value)
+	case "define":
+		d.definitions(&f.source, value)
+	case "rule":
+		d.allRules(&f.source, f.tables(), value)
+	default:
+		return false
+	}
+	return true
+}
+
+// lists reads [list]. A list with a bad entry keeps its name, so that no rule that uses it is blamed.
+func (d *decoder) lists(into *policy.Source, value any) {
+	lists, ok := d.tableOf("list", value)
+	if !ok {
+		return
+	}
+	for _, name := range d.ordered("list", lists) {
+		path := join("list", name)
+		into.Lists = append(into.Lists, policy.NamedList{Name: name, Entries: d.entries(path, lists[name])})
+	}
+}
+
+// entries reads the entries of one list. An entry that is wrong leaves "" at its place, so that the others keep their numbers.
+func (d *decoder) entries(path string, value any) []string {
+	elements, ok := value.([]any)
+	if !ok {
+		d.noArray(path, value)
+		return nil
+	}
+	out := make([]string, len(elements))
+	for i, element := range elements {
+		v, isText := element.(string)
+		if !isText {
+			d.wrong(item(path, i), "entry %d is %s; write texts in quotes", i+1, describe(element))
+			continue
+		}
+		var err error
+		if out[i], err = entry(v); err != nil {
+			d.wrong(item(path, i), "%v", err)
+		}
+	}
+	return out
+}
+
+// entry gives an entry in the form in which facts are compared with it: domains as A-labels (RFC 5890 2.3.2.1).
+func entry(s string) (string, error) {
+	if strings.HasPrefix(s, "file:") {
+		return "", fmt.Errorf("list files are not in this version; write the entries of %q here, in the policy", s)
+	}
+	if s == "" || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
+		return "", fmt.Errorf("%q is empty or has a blank in it; write one network, address, domain or user", s)
+	}
+	switch policy.KindOf(s) {
+	case policy.KindAddress:
+		at := strings.LastIndexByte(s, '@')
+		domain, err := aLabels(s[at+1:])
+		return s[:at+1] + domain, err
+	case policy.KindDomain:
+		name, below := strings.CutPrefix(s, ".")
+		domain, err := aLabels(name)
+		if last := domain[strings.LastIndexByte(domain, '.')+1:]; err == nil && last != "" && strings.Trim(last, "0123456789") == "" {
+			err = fmt.Errorf("%q is no network and no domain; a network is for example 192.0.2.0/24", s)
+		}
+		if below {
+			domain = "." + domain
+		}
+		return domain, err
+	}
+	return s, nil
+}
+
+// aLabels gives a domain with its internationalized labels as DNS and SMTP carry them.
+func aLabels(domain string) (string, error) {
+	if !strings.ContainsFunc(domain, func(r rune) bool { return r > '~' }) {
+		return domain, nil
+	}
+	ascii, err := idna.Lookup.ToASCII(domain)
+	if err != nil {
+		return "", fmt.Errorf("%q is no domain name: %v", domain, err)
+	}
+	return ascii, nil
+}
+
+// definitions reads [define].
+func (d *decoder) definitions(into *policy.Source, value any) {
+	definitions, ok := d.tableOf("define", value)
+	if !ok {
+		return
+	}
+	for _, name := range d.ordered("define", definitions) {
+		path := join("define", name)
+		expr, isText := definitions[name].(string)
+		if !isText {
+			// "true" keeps the name usable: what is wrong with the definition is not wrong with the rules.
+			expr = "true"
+			d.wrong(path, "it is %s; write an expression in quotes, as in %s = 'message.size > 1000'", describe(definitions[name]), name)
+		}
+		into.Define = append(into.Define, policy.Definition{Name: name, Expr: expr})
+	}
+}
+
+// allRules reads [[rule]].
+func (d *decoder) allRules(into *policy.Source, tables []table, value any) {
+	rules, ok := tablesOf(value)
+	if !ok {
+		if describe(value) == "a table" {
+			d.wrong("rule", "write [[rule]] with double brackets, one for each rule")
+		} else {
+			d.wrong("rule", "it is %s; write [[rule]], one for each rule", describe(value))
+		}
+		return
+	}
+	for _, r := range rules {
+		name, _ := r["name"].(string)
+		d.rules = append(d.rules, name)
+	}
+	for i, r := range rules {
+		var source policy.RuleSource
+		t := table{"rule", []key{
+			{"name", text(&source.Name, anyText)},
+			{"when", text(&source.When, anyText)},
+			{"reply", text(&source.Reply, anyText)},
+			{"action", text(&source.Action, anyText)},
+			{"header", headers(&source.Header)},
+			{"at_once", flag(&source.AtOnce)},
+			{"observe", flag(&source.Observe)},
+		}}
+		d.keys(tables, t, item("rule", i), r)
+		into.Rules = append(into.Rules, source)
+	}
+}
+
+// tablesOf gives the tables of [[rule]], or of rule = [{...}].
+func tablesOf(value any) ([]map[string]any, bool) {
+	if tables, ok := value.([]map[string]any); ok {
+		return tables, true
+	}
+	elements, ok := value.([]any)
+	tables := make([]map[string]any, len(elements))
+	for i, element := range elements {
+		t, isTable := element.(map[string]any)
+		if !isTable {
+			return nil, false
+		}
+		tables[i] = t
+	}
+	return tables, ok
+}
+
+// headers reads header = { "Name" = "value" }, in the order of the file.
+func headers(into *[]policy.HeaderText) reader {
+	return func(d *decoder, path string, value any) {
+		fields, ok := value.(map[string]any)
+		if !ok {
+			d.wrong(path, "it is %s; write { \"X-Spam-Flag\" = \"YES\" }", describe(value))
+			return
+		}
+		for _, name := range d.ordered(path, fields) {
+			v, isText := fields[name].(string)
+			if !isText {
+				d.wrong(join(path, name), "it is %s; write a text in quotes", describe(fields[name]))
+			}
+			*into = append(*into, policy.HeaderText{Name: name, Value: v})
+		}
+	}
+}

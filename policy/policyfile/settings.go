@@ -1,0 +1,192 @@
+package policyfile
+
+import (
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"gatepost.example/policy"
+)
+
+// File is a policy.toml that was read and found right: the settings, the compiled policy and the text they come from.
+type File struct {
+	Name string // as it was given to Load or Parse
+	Text string // the file's text
+	Hash string // the first 16 hexadecimal digits of the text's SHA-256: names this policy in logs and history
+
+	Mode       Mode
+	Listen     Listen
+	Server     Server
+	Trust      Trust
+	DNS        DNS
+	Reply      Reply
+	Authres    Authres
+	Log        Log
+	Recipients Recipients
+
+	Policy *policy.Policy // the compiled rules
+	source policy.Source
+}
+
+// Source gives the policy as the file states it, before it was compiled.
+func (f *File) Source() policy.Source { return f.source }
+
+// Mode says whether refusals are spoken.
+type Mode string
+
+// The modes.
+const (
+	Observe Mode = "observe" // decide and record, refuse nothing
+	Enforce Mode = "enforce" // speak what the rules decide
+)
+
+// Listen is [listen]: where the MTA finds us.
+type Listen struct {
+	Milter   []Endpoint // sockets of the milter protocol, at least one
+	Sessions int        // most sessions at a time; beyond it a connection gets 421 4.3.2
+}
+
+// Endpoint is one socket to listen on, in the words of net.Listen.
+type Endpoint struct {
+	Network string // "tcp" or "unix"
+	Address string // "127.0.0.1:8894", or an absolute path
+}
+
+// String gives the endpoint as policy.toml writes it.
+func (e Endpoint) String() string {
+	if e.Network == "unix" {
+		return "unix:" + e.Address
+	}
+	return "inet:" + e.Address
+}
+
+// Server is [server]: who we are and how we speak.
+type Server struct {
+	Name        string // authserv-id (RFC 8601 2.5); "" for the MTA's own name
+	Directory   string // where state is kept, an absolute path
+	DelayReject bool   // refusals are spoken at RCPT at the earliest
+	NetworkV4   int    // prefix length of client.network for IPv4
+	NetworkV6   int    // prefix length of client.network for IPv6
+	Submission  Submission
+}
+
+// Submission says which of the MTA's services take mail from users: those make server.role "submission".
+type Submission struct {
+	Ports []int    // compared with {daemon_port}
+	Names []string // compared with {daemon_name}
+}
+
+// Trust is [trust]: whom we believe.
+type Trust struct {
+	Networks         []netip.Prefix // whose hosts are client.trusted
+	InsteadOfRefusal Instead        // what becomes of a refusal of local mail
+}
+
+// Instead is what happens to mail where a refusal would bounce to somebody forged.
+type Instead string
+
+// The words of instead_of_refusal.
+const (
+	InsteadTag  Instead = "tag"  // take it with X-Spam-Flag
+	InsteadHold Instead = "hold" // take it into the MTA's hold queue
+)
+
+// DNS is [dns]: whom we ask and how long we wait.
+type DNS struct {
+	Servers []netip.AddrPort // empty: those of /etc/resolv.conf
+	Timeout time.Duration    // for one question
+	Budget  time.Duration    // for all questions of one stage, at least Timeout
+	Cache   int              // most answers kept
+}
+
+// Reply is [reply].
+type Reply struct {
+	Footer string // printable ASCII behind every refusal; {id} stands for the message's id
+}
+
+// Authres is [authres]: the Authentication-Results field.
+type Authres struct {
+	ReceivedSPF     bool // add Received-SPF too
+	KeepFromTrusted bool // fields of our own name from a trusted hop stay
+}
+
+// Log is [log].
+type Log struct {
+	Format LogFormat
+	Level  slog.Level // the least that is logged
+}
+
+// LogFormat is the form of log lines.
+type LogFormat string
+
+// The log formats.
+const (
+	LogAuto   LogFormat = "auto"   // logfmt on a terminal, else JSON
+	LogLogfmt LogFormat = "logfmt" // key=value
+	LogJSON   LogFormat = "json"   // one JSON object a line
+)
+
+// Recipients is [recipients].
+type Recipients struct {
+	Mixed Mixed
+}
+
+// Mixed is what happens to recipients of one message whose rules differ.
+type Mixed string
+
+// The words of mixed.
+const (
+	MixedSplit   Mixed = "split"   // 452 4.5.3: they come in a transaction of their own
+	MixedMildest Mixed = "mildest" // all are taken, and the mildest decision holds
+)
+
+// Default gives the settings of an empty file: a valid policy that accepts everything and adds Authentication-Results.
+func Default() File {
+	return File{
+		// Nothing is refused until somebody asks for it.
+		Mode: Observe,
+		Listen: Listen{
+			// Loopback only: the milter protocol knows no password.
+			Milter: []Endpoint{{Network: "tcp", Address: "127.0.0.1:8894"}},
+			// Postfix runs at most 100 smtpd processes by default, so this bounds memory and never mail.
+			Sessions: 2000,
+		},
+		Server: Server{
+			// systemd's StateDirectory for a service named gatepost.
+			Directory: "/var/lib/gatepost",
+			// As smtpd_delay_reject: sender, log and history get text, id and addresses.
+			DelayReject: true,
+			// What one operator usually holds: the smallest IPv4 route on the Internet, and one IPv6 site.
+			NetworkV4: 24, NetworkV6: 56,
+			// The ports of submission and submissions, and the daemon names that Postfix and Sendmail ship for them.
+			Submission: Submission{
+				Ports: []int{587, 465},
+				Names: []string{"ORIGINATING", "submission", "submissions", "smtps", "MSA"},
+			},
+		},
+		Trust: Trust{
+			// Only this machine.
+			Networks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
+			// A tag loses nothing and needs nobody to look.
+			InsteadOfRefusal: InsteadTag,
+		},
+		DNS: DNS{
+			// A recursive resolver that works answers within a second; one more for a lost packet.
+			Timeout: 2 * time.Second,
+			// A third of the 30 s that Postfix waits for a milter's answer to one command (milter_command_timeout).
+			Budget: 10 * time.Second,
+			// A few hundred bytes each, so tens of megabytes when full: enough for a busy day of sender domains.
+			Cache: 100_000,
+		},
+		// Every refusal ends with its id anyway.
+		Reply: Reply{Footer: ""},
+		Authres: Authres{
+			// Authentication-Results says the same, and better.
+			ReceivedSPF: false,
+			// A second hop of ours under the same name is believed, not erased.
+			KeepFromTrusted: true,
+		},
+		Log:        Log{Format: LogAuto, Level: slog.LevelInfo},
+		Recipients: Recipients{Mixed: MixedSplit},
+	}
+}
