@@ -1,6 +1,22 @@
 // Package resolve asks DNS for the checks: a caching stub resolver that trusts nothing it is sent.
 //
 // The checks see only the Resolver interface and immutable Answers; resolvetest feeds the same interface from zone text.
+//
+// The way of a question, and the files along it:
+//
+//	client.go    Lookup: from the cache, or together with others who ask the same, or asked anew
+//	cache.go     what is kept, and for how long
+//	ask.go       one server after the other until one answers, all within one timeout
+//	servers.go   which servers: configured, or those of resolv.conf; which are set aside
+//	try.go       one server: UDP, TCP when truncated, plainer where it does not understand
+//	query.go     the packet out, and whether a packet in is its reply
+//	exchange.go  sockets
+//	answer.go    from a message to an Answer
+//	ledger.go    what one run of a check asked
+//
+// Standards: RFC 1034 and 1035 (names, messages), RFC 2181 (TTL, truncation), RFC 2308 and 8020 (negative answers), RFC 3596 (IPv6),
+// RFC 3597 (types without a name), RFC 4343 (case), RFC 5452 (forged answers), RFC 6604 (codes behind a CNAME), RFC 6891 (EDNS),
+// RFC 7505 (null MX), RFC 7766 (TCP), RFC 9520 (failures), RFC 9715 (size over UDP); for TXT records RFC 6376 and RFC 7208.
 package resolve
 
 import (
