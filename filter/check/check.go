@@ -70,6 +70,7 @@ type Finding struct {
 	Code     string            // why, as a short word from a closed list of the check: "body-changed", "no-key", "timeout"; "" when there is nothing to add
 	Identity string            // SPF: "mailfrom" or "helo"; else ""
 	Domain   string            // the domain judged, in lower case A-labels: SPF's domain, DKIM's d=, the author domain
+	KeyFound bool              // DKIM: a key record for the signature exists, so that its domain did publish one
 	Props    []Property        // of Authentication-Results, in the order to print; values raw, the writer quotes and cleans them
 	Detail   string            // for log and explain; may quote the sender, never goes into a reply or header
 	Lookups  []*resolve.Answer // the questions it cost, in the order asked

@@ -1,9 +1,254 @@
 package message
 
+import (
+	"slices"
+	"strings"
+
+	"golang.org/x/net/idna"
+)
+
 // Author is what the From fields of a message say, for DMARC and for rules.
 type Author struct {
 	Fields  int      // From fields in the header
 	Domains []string // distinct author domains in lower case A-labels, in order of appearance; something unreadable counts as a domain of its own ("")
 	Address string   // the address when there is exactly one field with exactly one; else ""
 	Domain  string   // the author domain when there is exactly one field and one domain; else ""
+}
+
+// ExtractAuthor reads every From field. Mail readers disagree about odd ones, and an attacker chooses what they disagree about: so it
+// takes every address, and where one reader could see another author than the next it counts one domain more, so that DMARC is not
+// possible (RFC 9989 4.2). Odd forms that all readers understand alike count as one. Work is linear in the fields.
+func ExtractAuthor(h *Header) Author {
+	a := Author{}
+	var addresses []string
+	for _, f := range h.Fields {
+		is, odd := isFrom(f.Name)
+		if !is {
+			continue
+		}
+		a.Fields++
+		found, doubt := readMailboxes(f.Value)
+		if odd || doubt || len(found) == 0 {
+			a.addDomain("")
+		}
+		for _, address := range found {
+			addresses = append(addresses, address)
+			a.addDomain(authorDomain(address))
+		}
+	}
+	if a.Fields == 1 && len(a.Domains) == 1 && a.Domains[0] != "" {
+		a.Domain = a.Domains[0]
+		if len(addresses) == 1 {
+			a.Address = addresses[0]
+		}
+	}
+	return a
+}
+
+func (a *Author) addDomain(domain string) {
+	if !slices.Contains(a.Domains, domain) {
+		a.Domains = append(a.Domains, domain)
+	}
+}
+
+// isFrom reports whether some reader takes a field for From. Blanks before the colon are old and legal (RFC 5322 4.5.2); a byte order
+// mark or a control character in the name is neither.
+func isFrom(name string) (is, odd bool) {
+	bare := strings.TrimRight(name, " \t")
+	if strings.EqualFold(bare, "From") {
+		return true, false
+	}
+	clean := strings.Map(func(r rune) rune {
+		if r <= ' ' || r == 0x7f || r == '\ufeff' || r == '\ufffd' || r == '\u200b' {
+			return -1
+		}
+		return r
+	}, name)
+	return strings.EqualFold(clean, "From"), true
+}
+
+// authorDomain gives the domain of an address in lower case A-labels, "" when it has none that DNS could know.
+func authorDomain(address string) string {
+	i := strings.LastIndexByte(address, '@')
+	if i < 0 {
+		return ""
+	}
+	domain := strings.ToLower(strings.TrimSuffix(address[i+1:], "."))
+	if ascii, err := idna.Lookup.ToASCII(domain); err == nil && ascii != "" {
+		domain = ascii
+	}
+	if domain == "" || len(domain) > 253 || strings.HasPrefix(domain, ".") || strings.Contains(domain, "..") ||
+		strings.ContainsFunc(domain, func(r rune) bool {
+			return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' && r != '_' && r != '.'
+		}) {
+		return ""
+	}
+	return domain
+}
+
+// mailboxes reads the value of a From field.
+type mailboxes struct {
+	in    string
+	at    int
+	found []string
+	doubt bool
+	part  part
+}
+
+// part is what stands between two commas.
+type part struct {
+	words  strings.Builder // text outside of comments, quotes and angles
+	quotes bool            // it has a quoted string
+	angles []string        // what stands in angle brackets
+}
+
+// readMailboxes gives every address in a value, and whether readers could see something else in it.
+func readMailboxes(value string) (found []string, doubt bool) {
+	m := mailboxes{in: strings.ReplaceAll(value, "\r\n", "")}
+	// RFC 5322 2.2: a field body holds no NUL, no bare CR or LF; readers cut there or go on.
+	m.doubt = strings.ContainsFunc(m.in, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f })
+	for m.at < len(m.in) {
+		m.next()
+	}
+	m.endPart()
+	return m.found, m.doubt
+}
+
+func (m *mailboxes) next() {
+	c := m.in[m.at]
+	m.at++
+	switch c {
+	case '"':
+		m.quoted()
+	case '(':
+		m.comment()
+	case '<':
+		m.angle()
+	case ',', ';':
+		m.endPart()
+	case ':': // what stands before it is the name of a group (RFC 5322 3.4)
+		if strings.Contains(m.part.words.String(), "@") || m.part.angles != nil {
+			m.doubt = true
+			return
+		}
+		m.part = part{}
+	case '>', ')':
+		m.doubt = true
+	default:
+		m.part.words.WriteByte(c)
+	}
+}
+
+// quoted passes over a quoted string. Outside of angles it is part of a name, or of a local part.
+func (m *mailboxes) quoted() {
+	text, ok := m.until('"')
+	m.doubt = m.doubt || !ok
+	m.part.quotes = true
+	if m.at < len(m.in) && m.in[m.at] == '@' { // "local part"@domain
+		m.part.words.WriteString(`"` + text + `"`)
+		return
+	}
+	m.part.words.WriteByte(' ')
+}
+
+// until gives the text up to an unescaped end, and passes over both.
+func (m *mailboxes) until(end byte) (text string, ok bool) {
+	start := m.at
+	for ; m.at < len(m.in); m.at++ {
+		switch m.in[m.at] {
+		case '\\':
+			m.at++
+		case end:
+			m.at++
+			return m.in[start : m.at-1], true
+		}
+	}
+	m.at = len(m.in)
+	return m.in[start:], false
+}
+
+// comment passes over a comment, which may hold comments.
+func (m *mailboxes) comment() {
+	for depth := 1; m.at < len(m.in); m.at++ {
+		switch m.in[m.at] {
+		case '\\':
+			m.at++
+		case '(':
+			depth++
+		case ')':
+			if depth--; depth == 0 {
+				m.at++
+				return
+			}
+		}
+	}
+	m.at = len(m.in)
+	m.doubt = true
+}
+
+// angle reads an address in angle brackets, without comments and blanks. A route before it is doubt: readers differ about it.
+func (m *mailboxes) angle() {
+	var b strings.Builder
+	for m.at < len(m.in) {
+		c := m.in[m.at]
+		m.at++
+		switch c {
+		case '>':
+			m.part.angles = append(m.part.angles, b.String())
+			return
+		case '"':
+			text, ok := m.until('"')
+			m.doubt = m.doubt || !ok
+			b.WriteString(`"` + text + `"`)
+		case '(':
+			m.comment()
+		case '<', ',', ':', ';':
+			m.doubt = true
+			b.WriteByte(c)
+		case ' ', '\t':
+		default:
+			b.WriteByte(c)
+		}
+	}
+	m.doubt = true
+	m.part.angles = append(m.part.angles, b.String())
+}
+
+// endPart takes what stood before a comma: one address in angles with a name before it, or a bare address, or a piece of a name with an
+// unquoted comma in it.
+func (m *mailboxes) endPart() {
+	p := m.part
+	m.part = part{}
+	words := strings.TrimSpace(p.words.String())
+	if len(p.angles) > 1 {
+		m.doubt = true
+	}
+	for _, address := range p.angles {
+		m.take(address)
+	}
+	if !strings.Contains(words, "@") {
+		return
+	}
+	if len(p.angles) == 0 {
+		m.take(strings.Join(strings.Fields(words), ""))
+		return
+	}
+	// An address as the name of another: all is well while both are of one domain.
+	for _, word := range strings.Fields(words) {
+		if i := strings.LastIndexByte(word, '@'); i >= 0 && authorDomain(word) != authorDomain(p.angles[0]) && !strings.HasPrefix(word, "=?") {
+			m.doubt = true
+		}
+	}
+}
+
+func (m *mailboxes) take(address string) {
+	local, domain := address, ""
+	if i := strings.LastIndexByte(address, '@'); i >= 0 {
+		local, domain = address[:i], address[i+1:]
+	}
+	quoted := strings.HasPrefix(local, `"`) && strings.HasSuffix(local, `"`)
+	if domain == "" || local == "" || !quoted && strings.ContainsAny(local, `@"`) {
+		m.doubt = true
+	}
+	m.found = append(m.found, address)
 }

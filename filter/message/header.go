@@ -1,5 +1,16 @@
 package message
 
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+	"strings"
+)
+
+// MaxHeader bounds the header that is kept, in bytes. Postfix cuts one field at 102,400 bytes and the whole at 4,096,000.
+const MaxHeader = 1 << 20
+
 // Field is one header field, byte for byte as the sender wrote it.
 type Field struct {
 	Name  string // as written, without the colon: "DKIM-Signature"
@@ -9,4 +20,162 @@ type Field struct {
 // Header is the fields of one message in their order.
 type Header struct {
 	Fields []Field
+
+	size      int
+	truncated bool
+}
+
+// NewHeader gives a header without fields.
+func NewHeader() *Header { return &Header{} }
+
+// Add takes the next field, from the top. Folds may come as CRLF or, as MTAs hand them to a milter, as LF. Fields beyond MaxHeader are
+// counted and not kept.
+func (h *Header) Add(name, value string) {
+	value = crlf(value)
+	h.size += len(name) + len(":") + len(value) + len("\r\n")
+	if h.size > MaxHeader {
+		h.truncated = true
+		return
+	}
+	h.Fields = append(h.Fields, Field{name, value})
+}
+
+// crlf gives folds their CR: an LF before a blank that has none. Any other LF is no fold, and stays what it is.
+func crlf(value string) string {
+	if !strings.Contains(value, "\n") {
+		return value
+	}
+	var b strings.Builder
+	b.Grow(len(value) + 8)
+	for i := 0; i < len(value); i++ {
+		bare := value[i] == '\n' && (i == 0 || value[i-1] != '\r')
+		if bare && i+1 < len(value) && (value[i+1] == ' ' || value[i+1] == '\t') {
+			b.WriteByte('\r')
+		}
+		b.WriteByte(value[i])
+	}
+	return b.String()
+}
+
+// Size gives the bytes of the header with all line ends, without the empty line behind it.
+func (h *Header) Size() int { return h.size }
+
+// Truncated reports whether fields beyond MaxHeader were left out. Nothing can be verified over such a header.
+func (h *Header) Truncated() bool { return h.truncated }
+
+// Values gives the values of all fields of a name, from the top. Case does not matter.
+func (h *Header) Values(name string) []string {
+	var out []string
+	for _, f := range h.Fields {
+		if strings.EqualFold(f.Name, name) {
+			out = append(out, f.Value)
+		}
+	}
+	return out
+}
+
+// First gives the value of the topmost field of a name, "" when there is none.
+func (h *Header) First(name string) string {
+	for _, f := range h.Fields {
+		if strings.EqualFold(f.Name, name) {
+			return f.Value
+		}
+	}
+	return ""
+}
+
+// Read reads the header of a message file and gives a reader of its body, both with CRLF line ends, whatever the file has. The header
+// ends at an empty line, or before the first line that is no field.
+func Read(r io.Reader) (*Header, io.Reader, error) {
+	lines := bufio.NewReaderSize(&toCRLF{in: bufio.NewReader(r)}, 64<<10)
+	h := NewHeader()
+	var field []byte
+	for total := 0; ; {
+		line, err := peekLine(lines)
+		if err != nil && !errors.Is(err, io.EOF) {
+			return nil, nil, err
+		}
+		folded := len(field) > 0 && len(line) > 0 && (line[0] == ' ' || line[0] == '\t')
+		if !folded {
+			h.addRaw(field)
+			field = nil
+			if len(line) == 0 || !bytes.HasSuffix(line, []byte("\r\n")) || len(line) == 2 || !isField(line) {
+				if len(line) == 2 {
+					lines.Discard(2)
+				}
+				return h, lines, nil
+			}
+		}
+		if total += len(line); total > 4*MaxHeader {
+			return nil, nil, errors.New("the header has over 4 MiB")
+		}
+		field = append(field, line...)
+		lines.Discard(len(line))
+	}
+}
+
+// peekLine gives the next line with its CRLF, or as much of it as a buffer holds.
+func peekLine(r *bufio.Reader) ([]byte, error) {
+	for n := 256; ; n *= 2 {
+		n = min(n, r.Size())
+		part, err := r.Peek(n)
+		if i := bytes.Index(part, []byte("\r\n")); i >= 0 {
+			return part[:i+2], nil
+		}
+		if err != nil || n == r.Size() {
+			return part, err
+		}
+	}
+}
+
+// isField reports whether a line begins a header field (RFC 5322 2.2): a name of printable characters, perhaps blanks, a colon.
+func isField(line []byte) bool {
+	name, _, found := bytes.Cut(line, []byte(":"))
+	name = bytes.TrimRight(name, " \t")
+	return found && len(name) > 0 && bytes.IndexFunc(name, func(r rune) bool { return r <= ' ' || r == 0x7f }) < 0
+}
+
+func (h *Header) addRaw(field []byte) {
+	if len(field) == 0 {
+		return
+	}
+	name, value, _ := strings.Cut(string(field), ":")
+	h.Add(name, strings.TrimSuffix(value, "\r\n"))
+}
+
+// toCRLF gives line ends that lack it their CR.
+type toCRLF struct {
+	in   *bufio.Reader
+	last byte
+	lf   bool // an LF is owed
+}
+
+// Read implements io.Reader.
+func (t *toCRLF) Read(p []byte) (int, error) {
+	n := 0
+	for n < len(p) {
+		if t.lf {
+			p[n], t.lf, t.last = '\n', false, '\n'
+			n++
+			continue
+		}
+		if n > 0 && t.in.Buffered() == 0 {
+			break
+		}
+		c, err := t.in.ReadByte()
+		if err != nil {
+			if n > 0 {
+				break
+			}
+			return 0, err
+		}
+		if c == '\n' && t.last != '\r' {
+			p[n], t.lf = '\r', true
+			n++
+			continue
+		}
+		p[n], t.last = c, c
+		n++
+	}
+	return n, nil
 }
