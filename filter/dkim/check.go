@@ -1,0 +1,212 @@
+package dkim
+
+import (
+	"context"
+	"crypto"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"gatepost.example/filter/check"
+	"gatepost.example/filter/message"
+	"gatepost.example/filter/resolve"
+	"gatepost.example/policy"
+)
+
+// New gives the check "dkim": every signature of a message, judged when its body has ended.
+func New() check.Check { return dkim{} }
+
+type dkim struct{}
+
+// ranking orders results for dkim.result, the best first: a signature that verifies, then one that may verify later, then those that
+// verify but do not count, then broken ones.
+var ranking = []Result{Pass, TempError, Policy, Neutral, Fail, PermError, None}
+
+// Name implements check.Check.
+func (dkim) Name() string { return "dkim" }
+
+// Starts implements check.Check.
+func (dkim) Starts() policy.Stage { return policy.Data }
+
+// Facts implements check.Check.
+func (dkim) Facts() []policy.Fact {
+	return []policy.Fact{
+		{Name: "dkim.result", Stage: policy.Data, Scope: policy.OfMessage, Trouble: policy.StringOf(string(TempError)),
+			Words: []string{"none", "pass", "fail", "policy", "neutral", "temperror", "permerror"}, Text: "the best result among the DKIM signatures"},
+		{Name: "dkim.domains", Type: policy.Strings, Stage: policy.Data, Scope: policy.OfMessage, Trouble: policy.StringsOf(nil),
+			Text: "domains (d=) whose DKIM signature passes"},
+	}
+}
+
+// attempt is one signature under way.
+type attempt struct {
+	*Signature
+	problem *Problem
+	sum     *message.BodySum
+	hash    []byte
+	key     *Key
+	lookups []*resolve.Answer
+}
+
+// Start implements check.Check: it asks for the body hashes and hashes the header; keys are fetched and signatures verified later.
+func (dkim) Start(in *check.Input) func(context.Context) check.Outcome {
+	attempts := begin(in)
+	now, resolver, done := in.Now, in.Resolver, in.Body.Done()
+	return func(ctx context.Context) check.Outcome {
+		fetch(ctx, resolver, attempts)
+		select {
+		case <-done:
+		case <-ctx.Done():
+		}
+		ended := true
+		select {
+		case <-done:
+		default:
+			ended = false
+		}
+		return conclude(attempts, now, ended)
+	}
+}
+
+func begin(in *check.Input) []*attempt {
+	var attempts []*attempt
+	signed := NewSigned(in.Header)
+	for _, f := range in.Header.Fields {
+		if !strings.EqualFold(strings.TrimRight(f.Name, " \t"), "DKIM-Signature") {
+			continue
+		}
+		a := &attempt{}
+		attempts = append(attempts, a)
+		if len(attempts) > MaxSignatures {
+			a.Signature, a.problem = &Signature{}, problem(CodeTooMany, "only %d signatures are tried", MaxSignatures)
+			continue
+		}
+		a.Signature, a.problem = ParseSignature(f.Value)
+		if a.problem == nil && in.Header.Truncated() {
+			a.problem = problem(CodeHeaderTooLarge, "the header has over %d bytes", message.MaxHeader)
+		}
+		if a.problem != nil {
+			continue
+		}
+		var ok bool
+		if a.hash, ok = signed.Hash(a.Names, a.HeaderC, f); !ok {
+			a.problem = problem(CodeHeaderTooLarge, "the signatures cover over %d bytes of header", MaxSigned)
+			continue
+		}
+		a.sum = in.Body.Need(a.BodyC, crypto.SHA256, a.Length)
+	}
+	return attempts
+}
+
+// fetch asks for all keys at once. Only the asking is concurrent: what comes back is read on one goroutine, where a panic is caught.
+func fetch(ctx context.Context, r resolve.Resolver, attempts []*attempt) {
+	var work sync.WaitGroup
+	for _, a := range attempts {
+		if a.problem == nil {
+			work.Go(func() { a.lookups = []*resolve.Answer{r.Lookup(ctx, a.KeyName(), resolve.TXT)} })
+		}
+	}
+	work.Wait()
+	for _, a := range attempts {
+		if a.problem == nil {
+			a.key, a.problem = a.KeyFrom(a.lookups[0])
+		}
+		if a.key != nil && a.problem == nil {
+			a.problem = a.judgeKey(a.key)
+		}
+	}
+}
+
+// conclude judges every signature.
+func conclude(attempts []*attempt, now time.Time, ended bool) check.Outcome {
+	if len(attempts) == 0 {
+		f := check.Finding{Method: "dkim", Result: string(None)}
+		return outcome(None, nil, []check.Finding{f})
+	}
+	best, domains := None, []string(nil)
+	findings := make([]check.Finding, len(attempts))
+	for i, a := range attempts {
+		result, why := a.judge(now, ended)
+		findings[i] = a.finding(result, why, headerB(attempts, i))
+		if result == Pass && !slices.Contains(domains, a.Domain) {
+			domains = append(domains, a.Domain)
+		}
+		if slices.Index(ranking, result) < slices.Index(ranking, best) {
+			best = result
+		}
+	}
+	return outcome(best, domains, findings)
+}
+
+func outcome(best Result, domains []string, findings []check.Finding) check.Outcome {
+	return check.Outcome{Findings: findings, Facts: []check.Named{
+		{Name: "dkim.result", Value: policy.StringOf(string(best))},
+		{Name: "dkim.domains", Value: policy.StringsOf(domains)},
+	}}
+}
+
+func (a *attempt) judge(now time.Time, ended bool) (Result, *Problem) {
+	switch {
+	case a.problem != nil:
+		return resultOf(a.problem), a.problem
+	case !ended:
+		return TempError, problem(CodeTimeout, "the body did not end in time")
+	}
+	if why := a.timely(now); why != nil {
+		return resultOf(why), why
+	}
+	if result, why := a.judgeBody(a.sum); result != Pass {
+		return a.broken(result, why)
+	}
+	if !a.key.Verify(a.hash, a.Signature.Signature) {
+		return a.broken(Fail, problem(CodeHeaderChanged, "the header was changed behind the signature, or another key signed"))
+	}
+	if a.sum.Beyond() { // RFC 6376 8.2: anybody may have added the rest
+		return Policy, problem(CodeBeyondLength, "the body goes on behind l=%d", a.Length)
+	}
+	return Pass, nil
+}
+
+// broken gives the result of a signature that does not verify; of a domain that is only trying DKIM it is as if it were not there
+// (RFC 6376 3.6.1).
+func (a *attempt) broken(result Result, why *Problem) (Result, *Problem) {
+	if a.key.Testing {
+		return Neutral, problem(CodeTesting, "%s", why.Text)
+	}
+	return result, why
+}
+
+func (a *attempt) finding(result Result, why *Problem, b string) check.Finding {
+	f := check.Finding{Method: "dkim", Result: string(result), Domain: a.Domain, KeyFound: a.key != nil, Lookups: a.lookups, Props: []check.Property{
+		{Type: "header", Name: "d", Value: a.Domain}, {Type: "header", Name: "s", Value: a.Selector},
+		{Type: "header", Name: "a", Value: a.Algorithm}, {Type: "header", Name: "b", Value: b},
+	}}
+	f.Detail = fmt.Sprintf("selector %s, %s", a.Selector, a.Algorithm)
+	if a.key != nil {
+		f.Detail += fmt.Sprintf(", %d bits", a.key.Bits())
+	}
+	if why != nil {
+		f.Code = why.Code
+		f.Detail += ": " + why.Text
+	}
+	return f
+}
+
+// headerB gives the beginning of b=: 8 characters, more where two signatures share them (RFC 6008 4).
+func headerB(attempts []*attempt, i int) string {
+	b := attempts[i].Base64
+	n := 8
+	for j, other := range attempts {
+		if j == i || other.Base64 == b {
+			continue
+		}
+		shared := 0
+		for shared < len(b) && shared < len(other.Base64) && b[shared] == other.Base64[shared] {
+			shared++
+		}
+		n = max(n, shared+1)
+	}
+	return b[:min(n, len(b), 64)]
+}
