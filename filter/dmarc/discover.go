@@ -1,0 +1,182 @@
+package dmarc
+
+import (
+	"context"
+	"strings"
+
+	"gatepost.example/filter/resolve"
+)
+
+// maxQueries bounds one tree walk (RFC 9989 4.10).
+const maxQueries = 8
+
+// step is one name of a tree walk and the valid record there; nil where there is none.
+type step struct {
+	name   string
+	record *Record
+	bad    bool // there is a record, and it is no valid one
+}
+
+// walk is the outcome of one tree walk, the longest name first.
+type walk struct {
+	steps   []step
+	trouble *resolve.Answer // the question that got no answer: the walk ended there
+}
+
+// walker asks DNS, each name once.
+type walker struct {
+	ctx      context.Context
+	resolver resolve.Resolver
+	records  map[string]step
+	failed   map[string]*resolve.Answer
+	walks    map[string]*walk
+}
+
+func newWalker(ctx context.Context, r resolve.Resolver) *walker {
+	return &walker{ctx, r, map[string]step{}, map[string]*resolve.Answer{}, map[string]*walk{}}
+}
+
+// recordAt asks for the record of one name. Several records are none (RFC 9989 4.7).
+func (w *walker) recordAt(name string) (step, *resolve.Answer) {
+	if s, known := w.records[name]; known {
+		return s, w.failed[name]
+	}
+	s := step{name: name}
+	a := w.resolver.Lookup(w.ctx, "_dmarc."+name, resolve.TXT)
+	if a.Trouble() {
+		w.failed[name] = a
+	}
+	var found []string
+	for _, text := range a.Texts {
+		if isRecord(text) {
+			found = append(found, text)
+		}
+	}
+	if len(found) == 1 {
+		if r, ok := ParseRecord(found[0]); ok {
+			s.record = r
+		} else {
+			s.bad = true
+		}
+	}
+	w.records[name] = s
+	return s, w.failed[name]
+}
+
+// walk goes from a name towards the root (RFC 9989 4.10).
+func (w *walker) walk(name string) *walk {
+	if known := w.walks[name]; known != nil {
+		return known
+	}
+	out := &walk{}
+	w.walks[name] = out
+	at := name
+	for range maxQueries {
+		s, trouble := w.recordAt(at)
+		if trouble != nil {
+			out.trouble = trouble
+			return out
+		}
+		out.steps = append(out.steps, s)
+		if s.record != nil && s.record.PSD != 'u' {
+			return out
+		}
+		var more bool
+		if at, more = parent(at); !more {
+			return out
+		}
+	}
+	return out
+}
+
+// parent gives the next name of a walk: one label less; a name of 8 or more labels goes straight to its last 7.
+func parent(name string) (string, bool) {
+	labels := strings.Split(name, ".")
+	drop := 1
+	if len(labels) >= 8 {
+		drop = len(labels) - 7
+	}
+	labels = labels[drop:]
+	return strings.Join(labels, "."), len(labels) > 0
+}
+
+// organizational gives the organizational domain of the name that the walk began at (RFC 9989 4.10.2).
+func (w *walk) organizational(start string) string {
+	org := start
+	for i, s := range w.steps {
+		if s.record == nil {
+			continue
+		}
+		switch {
+		case s.record.PSD == 'n':
+			return s.name
+		case s.record.PSD == 'y' && i > 0:
+			return below(start, s.name)
+		}
+		org = s.name // the fewest labels so far
+	}
+	return org
+}
+
+// below gives the name one label under parent on the way to name.
+func below(name, parent string) string {
+	rest := strings.TrimSuffix(name, "."+parent)
+	return rest[strings.LastIndexByte(rest, '.')+1:] + "." + parent
+}
+
+// discovery is the policy that applies to an author domain.
+type discovery struct {
+	record  *Record
+	domain  string // where the record stands
+	policy  Policy // after sp, np and t; "" when a question failed
+	code    string // CodeNoRecord, CodeBadRecord or CodeDNS, "" when there is a policy
+	trouble *resolve.Answer
+}
+
+// discover finds the policy for an author domain (RFC 9989 4.10.1).
+func (w *walker) discover(author string) discovery {
+	own, trouble := w.recordAt(author)
+	switch {
+	case trouble != nil:
+		return discovery{code: CodeDNS, trouble: trouble}
+	case own.record != nil:
+		return discovery{record: own.record, domain: author, policy: own.record.of(true, true)}
+	case own.bad:
+		return discovery{code: CodeBadRecord, domain: author}
+	}
+	path := w.walk(author)
+	if path.trouble != nil {
+		return discovery{code: CodeDNS, trouble: path.trouble}
+	}
+	org := path.organizational(author)
+	var found *step
+	for i := range path.steps {
+		s := &path.steps[i]
+		if s.record != nil && (s.name == org || found == nil && s.record.PSD == 'y') {
+			found = s
+		}
+		if s.record != nil && s.name == org {
+			break
+		}
+	}
+	if found == nil {
+		return discovery{code: CodeNoRecord}
+	}
+	return w.inherit(author, found)
+}
+
+// inherit applies the record of a higher domain.
+func (w *walker) inherit(author string, s *step) discovery {
+	d := discovery{record: s.record, domain: s.name}
+	exists := true
+	if s.record.of(false, false) != s.record.of(false, true) {
+		a := w.resolver.Lookup(w.ctx, author, resolve.A) // NODATA exists, NXDOMAIN does not
+		if a.Trouble() {
+			d.code, d.trouble = CodeDNS, a
+			return d
+		}
+		exists = a.Status != resolve.NXDomain
+	}
+	d.policy = s.record.of(false, exists)
+	return d
+}
