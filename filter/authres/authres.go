@@ -1,0 +1,37 @@
+// Package authres reads and writes the Authentication-Results field: the one writer through which what a sender wrote reaches a header.
+//
+// format.go writes, parse.go reads, scan.go has the tokens of the grammar, claims.go finds forged fields. Parse(Format(x)) gives x again.
+//
+// RFCs cited: RFC 8601 (Authentication-Results), RFC 5322 (header fields), RFC 2045 (values), RFC 7208 (Received-SPF).
+package authres
+
+import (
+	"gatepost.example/filter/check"
+)
+
+// Field is the content of one Authentication-Results field (RFC 8601 2.2).
+type Field struct {
+	ID      string // authserv-id
+	Version int    // 0 when none is written; there is only 1
+	Results []Result
+}
+
+// Result is what one method found.
+type Result struct {
+	Method  string // "spf"
+	Version int    // of the method, 0 when none is written
+	Value   string // "pass"
+	Reason  string
+	Props   []check.Property
+}
+
+// FromFindings gives the results of findings, in their order; findings without a method are left out.
+func FromFindings(findings []check.Finding) []Result {
+	var out []Result
+	for _, f := range findings {
+		if f.Method != "" {
+			out = append(out, Result{Method: f.Method, Value: f.Result, Props: f.Props})
+		}
+	}
+	return out
+}

@@ -1,0 +1,75 @@
+package authres
+
+import (
+	"strings"
+)
+
+// IsName reports whether a field name is Authentication-Results, as readers compare it: without regard to case and to blanks before
+// the colon (RFC 5322 4.5.2).
+func IsName(name string) bool {
+	return strings.EqualFold(strings.Trim(name, " \t\r\n\x00\ufeff"), "Authentication-Results")
+}
+
+// Claims reports whether a field bears our authserv-id, so that a reader could take it for ours (RFC 8601 5). The rule: what a tolerant
+// reader finds where the authserv-id stands, behind comments and blanks, in quotes or not, in any case, with a version or a dot behind
+// it, or cut off by anything that cannot be part of a name; and the same behind every comma, semicolon or line end where no
+// method=result follows, for that is a second authserv-id in one field. A field of somebody else that mentions our name in a value or comment stays.
+func Claims(value, id string) bool {
+	id = strings.ToLower(strings.TrimSuffix(id, "."))
+	s := &scanner{in: strings.Map(dropControl, value)}
+	first := true
+	for {
+		s.blank()
+		if s.at >= len(s.in) {
+			return false
+		}
+		if name, bare := s.claimant(); sameName(name, id) && (first || bare) {
+			return true
+		}
+		if !s.nextPart() {
+			return false
+		}
+		first = false
+	}
+}
+
+func dropControl(r rune) rune {
+	if r == '\ufeff' || r == '\u200b' || r < ' ' && r != '\t' && r != '\r' && r != '\n' || r == 0x7f {
+		return -1
+	}
+	return r
+}
+
+// claimant reads what stands where an authserv-id would, and whether it stands alone: no = behind it.
+func (s *scanner) claimant() (name string, bare bool) {
+	if s.in[s.at] == '"' {
+		name, _ = s.quoted()
+		name = strings.TrimSpace(name)
+	} else {
+		name = s.word(`;=,/"<>[]`)
+	}
+	after := scanner{in: s.in, at: s.at}
+	return name, !after.take('=')
+}
+
+// nextPart goes behind the next semicolon or comma outside of quotes and comments.
+func (s *scanner) nextPart() bool {
+	for s.at < len(s.in) {
+		switch s.in[s.at] {
+		case '"':
+			s.quoted()
+		case '(':
+			s.comment()
+		case ';', ',':
+			s.at++
+			return true
+		default:
+			s.at++
+		}
+	}
+	return false
+}
+
+func sameName(name, id string) bool {
+	return strings.EqualFold(strings.TrimSuffix(name, "."), id)
+}

@@ -1,0 +1,103 @@
+package authres
+
+import (
+	"strconv"
+	"strings"
+)
+
+// Bounds of what is written. RFC 5322 2.1.1: a line has at most 998 characters.
+const (
+	maxResults = 100
+	maxValue   = 250
+)
+
+// Format gives the value of the field for a milter: the authserv-id and then a line for each result, folded by LF and a tab. It is
+// printable ASCII whatever the results hold: control and other characters become a question mark, long values are cut.
+func Format(f Field) string {
+	var b strings.Builder
+	b.WriteString(value(f.ID))
+	if f.Version > 0 {
+		b.WriteString(" " + strconv.Itoa(f.Version))
+	}
+	if len(f.Results) == 0 {
+		return b.String() + "; none" // RFC 8601 2.2: no-result
+	}
+	for _, r := range f.Results[:min(len(f.Results), maxResults)] {
+		b.WriteString(";\n\t" + keyword(r.Method))
+		if r.Version > 0 {
+			b.WriteString("/" + strconv.Itoa(r.Version))
+		}
+		b.WriteString("=" + keyword(r.Value))
+		line := 0
+		if r.Reason != "" {
+			b.WriteString(" reason=" + value(r.Reason))
+		}
+		for _, p := range r.Props {
+			if p.Value == "" {
+				continue
+			}
+			text := keyword(p.Type) + "." + keyword(p.Name) + "=" + value(p.Value)
+			if line += len(text); line > 500 {
+				b.WriteString("\n\t")
+				line = 0
+			}
+			b.WriteString(" " + text)
+		}
+	}
+	return b.String()
+}
+
+// keyword gives a word of ours as the grammar has it: letters, digits and inner hyphens (RFC 8601 2.2 Keyword, RFC 5321 Ldh-str).
+func keyword(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_' {
+			return r
+		}
+		return '-'
+	}, s)
+	if s = strings.Trim(s, "-"); s == "" {
+		return "x"
+	}
+	return s[:min(len(s), maxValue)]
+}
+
+// value gives a pvalue: a token or an address as it is, else a quoted string (RFC 8601 2.2).
+func value(s string) string {
+	clean := strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return '?'
+		}
+		return r
+	}, s)
+	clean = clean[:min(len(clean), maxValue)]
+	if isToken(clean) {
+		return clean
+	}
+	if local, domain, found := strings.Cut(clean, "@"); found && (local == "" || isDotAtom(local)) && isDotAtom(domain) && isToken(domain) {
+		return clean
+	}
+	return quote(clean)
+}
+
+func quote(s string) string {
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
+}
+
+// isToken: RFC 2045 5.1: printable, without blanks and tspecials.
+func isToken(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
+		return r <= ' ' || r > '~' || strings.ContainsRune(`()<>@,;:\"/[]?=`, r)
+	})
+}
+
+// isDotAtom: RFC 5322 3.2.3.
+func isDotAtom(s string) bool {
+	for atom := range strings.SplitSeq(s, ".") {
+		if atom == "" || strings.ContainsFunc(atom, func(r rune) bool {
+			return r <= ' ' || r > '~' || strings.ContainsRune(`()<>@,;:\".[]`, r)
+		}) {
+			return false
+		}
+	}
+	return true
+}
