@@ -1,0 +1,133 @@
+package filter
+
+import (
+	"slices"
+
+	"gatepost.example/filter/check"
+	"gatepost.example/policy"
+)
+
+// begin starts the checks of a stage that somebody will read: Authentication-Results, or a rule. Nothing is started for a session that
+// is going to be refused anyway.
+func (s *Session) begin(at policy.Stage, into tasks, in *check.Input) {
+	if s.goingToRefuse() {
+		return
+	}
+	for i, entry := range s.server.checks {
+		if entry.check.Starts() != at || !s.wants(i) {
+			continue
+		}
+		if at == policy.Helo && into[i] != nil {
+			into[i].cancel()
+		}
+		in.Findings = waitFor(s.allTasks())
+		budget := s.settings.Budget
+		if at == policy.Data {
+			budget = 0 // it waits for the body, however long that takes; the end of the message sets the limit
+		}
+		into[i] = start(entry.check, in, budget, s.log)
+	}
+}
+
+// goingToRefuse reports whether a refusal of all that this session or message can bring is already decided.
+func (s *Session) goingToRefuse() bool {
+	w := s.conn.walk
+	if s.msg != nil {
+		w = s.msg.walk
+	}
+	d, decided := w.Decision()
+	return decided && d.Refuses() && !s.mustTake()
+}
+
+// wants reports whether the outcome of check i will be read.
+func (s *Session) wants(i int) bool {
+	if s.printsResults() && s.server.checks[i].prints {
+		return true
+	}
+	if s.settled() {
+		return false
+	}
+	if s.printsResults() {
+		return s.settings.wanted[i]
+	}
+	// A later check that rules read may wait for this one.
+	return slices.Contains(s.settings.wanted[i:], true)
+}
+
+// settled reports whether the rules have decided already: no check can change anything.
+func (s *Session) settled() bool {
+	if s.msg != nil {
+		_, decided := s.msg.walk.Decision()
+		return decided
+	}
+	return false
+}
+
+// printsResults reports whether the message gets Authentication-Results: a stranger's mail does. What our users and machines send goes
+// out to the world and gets none.
+func (s *Session) printsResults() bool {
+	return s.conn.role == roleMX && !s.conn.trusted
+}
+
+// allTasks gives the tasks of the connection and the message together, in registry order.
+func (s *Session) allTasks() tasks {
+	all := slices.Clone(s.conn.tasks)
+	if s.msg != nil {
+		for i, t := range s.msg.tasks {
+			if t != nil {
+				all[i] = t
+			}
+		}
+	}
+	return all
+}
+
+// advance walks on: first with what is published, then, where an answer can be spoken, with what the undecided rule waits for and this
+// stage can deliver. So facts are published only when a walk asks for them, never by chance of arrival.
+func (s *Session) advance(at policy.Stage, w *policy.Walk, step func(*policy.Evidence, policy.Stage) []string) {
+	for range len(s.server.facts) + 1 {
+		waits := step(s.conn.evidence, at)
+		if len(waits) == 0 || !w.MayWait(at) || !s.publishAwaited(waits, at) {
+			return
+		}
+	}
+}
+
+// publishAwaited awaits the started checks that establish one of the facts, and publishes all they give. It reports whether any did.
+func (s *Session) publishAwaited(names []string, at policy.Stage) bool {
+	published := false
+	for _, name := range names {
+		i, isCheck := s.server.owner[name]
+		if !isCheck || s.conn.evidence.Known(name) {
+			continue
+		}
+		out, ok := s.awaitTask(i)
+		if !ok {
+			continue
+		}
+		publish(s.conn.evidence, s.server.checks[i].check, out, at)
+		published = true
+	}
+	return published
+}
+
+func (s *Session) awaitTask(i int) (check.Outcome, bool) {
+	t := s.allTasks()[i]
+	if t == nil {
+		return check.Outcome{}, false
+	}
+	return t.await(s.settings.Budget), true
+}
+
+// publishMissing gives facts that nothing established their word for trouble: nothing is unknown after DATA. It is a mistake of ours
+// when a check was wanted and not started, so it is said once.
+func (s *Session) publishMissing(names []string) {
+	for _, name := range names {
+		f, ok := s.server.vocabulary.Fact(name)
+		if !ok || s.conn.evidence.Known(name) {
+			continue
+		}
+		s.conn.evidence.Publish(name, f.Trouble, policy.Data)
+		s.server.warnOnce(s.log, "fact "+name+" was asked for and nothing established it")
+	}
+}

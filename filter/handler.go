@@ -1,0 +1,124 @@
+package filter
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"strings"
+
+	"gatepost.example/filter/milter"
+)
+
+// Handler is a session behind the milter protocol: it reads the MTA's macros and speaks the session's answers. After QUIT_NC the same
+// connection serves the next client, under the settings that were negotiated.
+type Handler struct {
+	server  *Server
+	session *Session
+	tls     TLS
+}
+
+var _ milter.Handler = (*Handler)(nil)
+
+// NewHandler gives the handler of a new connection.
+func (s *Server) NewHandler() *Handler { return &Handler{server: s, session: s.NewSession()} }
+
+// Negotiate implements milter.Handler: the MTA waits only where the policy may speak.
+func (h *Handler) Negotiate(o milter.Offer) milter.Options {
+	if !o.LeadingSpace || !o.AddHeaders || !o.ChangeHeaders || !o.RejectedRecipients {
+		h.server.warnOnce(h.server.log, "the MTA offers less than Postfix and Sendmail do: DKIM with simple canonicalization, header edits or refused recipients may be inexact")
+	}
+	return milter.Options{Silent: h.session.settings.silent}
+}
+
+// Connect implements milter.Handler.
+func (h *Handler) Connect(_ context.Context, c milter.Client, m milter.Macros) milter.Response {
+	name := c.Host
+	if strings.HasPrefix(name, "[") {
+		name = "" // the MTA could not verify one
+	}
+	return encode(h.session.Connect(Client{
+		Addr: c.Addr(), Name: name, PTR: m.Get("{client_ptr}"),
+		DaemonName: m.Get("{daemon_name}"), DaemonPort: m.Get("{daemon_port}"), MTA: m.Get("j"), QueueID: m.Get("i"),
+	}))
+}
+
+// Helo implements milter.Handler.
+func (h *Handler) Helo(_ context.Context, name string, m milter.Macros) milter.Response {
+	h.readTLS(m)
+	return encode(h.session.Helo(name, h.tls))
+}
+
+// readTLS keeps what the MTA says of encryption: it says it at HELO or at MAIL, and not again for the next message.
+func (h *Handler) readTLS(m milter.Macros) {
+	if version := m.Get("{tls_version}"); version != "" {
+		bits, _ := strconv.Atoi(m.Get("{cipher_bits}"))
+		h.tls = TLS{Version: version, Cipher: m.Get("{cipher}"), Bits: bits}
+	}
+}
+
+// Mail implements milter.Handler.
+func (h *Handler) Mail(_ context.Context, from, _ string, m milter.Macros) milter.Response {
+	h.readTLS(m)
+	return encode(h.session.Mail(Sender{Address: from, User: m.Get("{auth_authen}"), Method: m.Get("{auth_type}"), TLS: h.tls}))
+}
+
+// Rcpt implements milter.Handler.
+func (h *Handler) Rcpt(_ context.Context, to, _ string, m milter.Macros) milter.Response {
+	return encode(h.session.Rcpt(Recipient{
+		Address: to, Resolved: m.Get("{rcpt_addr}"), Mailer: m.Get("{rcpt_mailer}"), Host: m.Get("{rcpt_host}"),
+	}))
+}
+
+// Header implements milter.Handler.
+func (h *Handler) Header(name, value string) { h.session.HeaderField(name, value) }
+
+// EndOfHeader implements milter.Handler.
+func (h *Handler) EndOfHeader(context.Context) { h.session.EndOfHeader() }
+
+// Body implements milter.Handler.
+func (h *Handler) Body(chunk []byte) { h.session.Body(chunk) }
+
+// EndOfMessage implements milter.Handler: deletions come first, for an insertion moves the numbers of its name.
+func (h *Handler) EndOfMessage(_ context.Context, e milter.Editor, m milter.Macros) milter.Response {
+	response, edits := h.session.EndOfMessage(m.Get("i"))
+	if err := edits.apply(e); err != nil {
+		h.server.warnOnce(h.server.log, "the MTA did not take a change of the message: "+err.Error())
+	}
+	return encode(response)
+}
+
+func (edits Edits) apply(e milter.Editor) error {
+	var wrong []error
+	for _, d := range edits.Delete {
+		wrong = append(wrong, e.DeleteHeader(d.Name, d.Index))
+	}
+	for i := len(edits.Insert) - 1; i >= 0; i-- { // each goes to the very top
+		wrong = append(wrong, e.InsertHeader(0, edits.Insert[i].Name, edits.Insert[i].Value))
+	}
+	if edits.Hold != "" {
+		wrong = append(wrong, e.Quarantine(edits.Hold))
+	}
+	return errors.Join(wrong...)
+}
+
+// Abort implements milter.Handler.
+func (h *Handler) Abort() { h.session.Abort() }
+
+// Close implements milter.Handler.
+func (h *Handler) Close() {
+	h.session.Close()
+	settings := h.session.settings
+	h.session, h.tls = h.server.NewSession(), TLS{}
+	h.session.settings = settings
+}
+
+// encode gives a response in the words of the protocol.
+func encode(r Response) milter.Response {
+	switch r.Verb {
+	case Refuse:
+		return milter.Reply(r.Code, r.Enhanced, r.Text)
+	case Discard:
+		return milter.Discard()
+	}
+	return milter.Continue()
+}

@@ -1,0 +1,141 @@
+package filter
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+
+	"gatepost.example/filter/check"
+	"gatepost.example/policy"
+)
+
+// Record is what one decision leaves behind: a line in the log, and what explains it.
+type Record struct {
+	ID        string // of the message, or of the connection before MAIL
+	Decision  policy.Decision
+	Spoken    string         // the stage at which it was spoken, "none" when it was not
+	Recipient string         // for a decision over one recipient
+	PutOff    bool           // the recipient was put off with 452 because its class differs
+	Woulds    []policy.Would // what observed rules, or a policy in observe mode, would have done
+	Tags      []string       // the rules that tagged
+	Instead   string         // what a refusal became where refusing is wrong: "tag" or "hold"
+	After     string         // in observe mode: the stage at which the message would have ended; what came later would not have happened
+
+	Evidence *policy.Evidence // what is known; only while the record is handed over
+	Findings []check.Finding  // of the awaited checks, in registry order
+}
+
+// What gives what was really done as one word: a reply code or an action.
+func (r Record) What() string {
+	switch {
+	case r.PutOff:
+		return "452"
+	case r.Instead != "":
+		return r.Instead
+	case r.Spoken == "none":
+		return policy.None.String()
+	}
+	return r.Decision.What()
+}
+
+// record writes one line, what was decided, where, by which rule and over whom, and hands the record to whom the server names.
+func (s *Session) record(l Record) {
+	l.Evidence = s.conn.evidence
+	if s.server.onRecord != nil {
+		l.Findings = s.allTasks().findings()
+		s.server.onRecord(l)
+	}
+	e := s.conn.evidence
+	attrs := []slog.Attr{slog.String("id", l.ID), slog.String("action", l.What())}
+	add := func(key, value string) {
+		if value != "" {
+			attrs = append(attrs, slog.String(key, printable(value)))
+		}
+	}
+	if l.Decision.Rule != "" {
+		add("rule", l.Decision.Rule)
+		add("decided", l.Decision.Decided.String())
+	}
+	add("spoken", l.Spoken)
+	if l.PutOff {
+		add("why", "recipient of another class")
+	}
+	if l.Instead != "" {
+		add("instead_of", l.Decision.What())
+	}
+	add("after", l.After)
+	add("would", joined(l.Woulds))
+	add("tagged", strings.Join(l.Tags, ","))
+	add("client", s.clientText())
+	add("name", s.conn.Name)
+	add("helo", s.conn.helo)
+	add("role", s.conn.role)
+	if t := s.msg; t != nil {
+		attrs = append(attrs, slog.String("sender", printable(t.from.Address)))
+		add("recipients", s.recipientText(l))
+		add("user", t.from.User)
+		add("queue", t.queueID)
+		add("message_id", e.Text("message.id"))
+	}
+	for _, fact := range []string{"client.iprev", "helo.spf", "spf.result", "dkim.result", "dmarc.result", "author.domain"} {
+		add(strings.ReplaceAll(fact, ".", "_"), e.Text(fact))
+	}
+	s.log.LogAttrs(context.Background(), slog.LevelInfo, "decision", attrs...)
+}
+
+func (s *Session) clientText() string {
+	if s.conn.Addr.IsValid() {
+		return s.conn.Addr.String()
+	}
+	return "local"
+}
+
+func (s *Session) recipientText(l Record) string {
+	if l.Recipient != "" {
+		return l.Recipient
+	}
+	text := strings.Join(s.msg.taken, ",")
+	if more := s.msg.count - len(s.msg.taken); more > 0 && len(s.msg.taken) == maxLogged {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
+}
+
+func joined(woulds []policy.Would) string {
+	texts := make([]string, len(woulds))
+	for i, w := range woulds {
+		texts[i] = w.String()
+	}
+	return strings.Join(texts, "; ")
+}
+
+// leave writes a line for a message that ended before its decision was spoken.
+func (s *Session) leave(t *transaction) {
+	if d, decided := t.walk.Decision(); decided && d.Refuses() && t.count == 0 {
+		s.record(Record{ID: t.id, Decision: d, Spoken: "none"})
+	}
+}
+
+// leaveConnection does the same for a client that left before MAIL.
+func (s *Session) leaveConnection() {
+	if d, decided := s.conn.walk.Decision(); decided && d.Refuses() {
+		s.record(Record{ID: s.conn.id, Decision: d, Spoken: "none"})
+	}
+}
+
+// maxText bounds what a sender's text may add to a log line.
+const maxText = 300
+
+// printable makes a sender's text safe for a log: one line, bounded, control characters escaped.
+func printable(text string) string {
+	if len(text) > maxText {
+		text = text[:maxText] + "..."
+	}
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f || (r >= 0x80 && r < 0xa0) || r == 0x2028 || r == 0x2029 {
+			return '?'
+		}
+		return r
+	}, text)
+}

@@ -1,0 +1,135 @@
+// Package play plays recorded SMTP sessions against a policy, without MTA and without DNS.
+//
+// A session is a .txtar file: why it exists, a DNS zone, a policy, what the client does, and what must come of it. The project's own
+// tests, `gatepost test` (a policy's unit tests) and bug reports share the format:
+//
+//	why: one line
+//	-- dns --
+//	example.org TXT "v=spf1 ip4:192.0.2.1 -all"
+//	-- policy --
+//	include: policy.toml                      (optional: the policy named by the caller; changes follow below)
+//	-- session --
+//	connect 192.0.2.1:49152 [port 587] [name mail.example.org] [mta mx.example.net]
+//	helo mail.example.org
+//	mail <a@example.org>
+//	rcpt <b@example.net>
+//	data msg.eml
+//	quit
+//	-- msg.eml --
+//	From: a@example.org
+//	-- want --
+//	data none
+//	header Authentication-Results: mx.example.net; *
+//	fact spf.result = pass
+package play
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+
+	"golang.org/x/tools/txtar"
+)
+
+// Case is one session file, read.
+type Case struct {
+	Name    string            // of the file
+	Why     string            // why the case exists
+	DNS     string            // zone text
+	Policy  string            // policy.toml
+	Include string            // the policy file that Policy is a change of; "" for none
+	Session []Command         // what the client does
+	Files   map[string][]byte // messages by name
+	Want    []Want            // what must come of it
+}
+
+// Command is one line of the session.
+type Command struct {
+	Line  int // within its section, from 1
+	Verb  string
+	Words []string
+}
+
+// Want is one line of what must come of a session.
+type Want struct {
+	Line int // within its section, from 1
+	Text string
+}
+
+// verbs are the commands of a session with the fewest words they take.
+var verbs = map[string]int{
+	"connect": 1, "helo": 1, "starttls": 1, "auth": 1, "mail": 1, "rcpt": 1, "data": 1, "rset": 0, "quit": 0,
+}
+
+// ReadCase reads a session file. Its errors name the file, the section and the line.
+func ReadCase(name string, text []byte) (*Case, error) {
+	archive := txtar.Parse(text)
+	c := &Case{Name: name, Files: map[string][]byte{}}
+	why, found := strings.CutPrefix(strings.TrimSpace(string(archive.Comment)), "why:")
+	if !found || strings.TrimSpace(why) == "" {
+		return nil, fmt.Errorf("%s: the first line says why the case exists: \"why: ...\"", name)
+	}
+	c.Why = strings.Join(strings.Fields(why), " ")
+	var wrong []error
+	seen := map[string]bool{}
+	for _, f := range archive.Files {
+		if seen[f.Name] {
+			wrong = append(wrong, fmt.Errorf("%s: section %q stands twice", name, f.Name))
+		}
+		seen[f.Name] = true
+		wrong = append(wrong, c.section(f))
+	}
+	for _, needed := range []string{"session", "want"} {
+		if !seen[needed] {
+			wrong = append(wrong, fmt.Errorf("%s: there is no section \"-- %s --\"", name, needed))
+		}
+	}
+	return c, errors.Join(wrong...)
+}
+
+func (c *Case) section(f txtar.File) error {
+	switch f.Name {
+	case "dns":
+		c.DNS = string(f.Data)
+	case "policy":
+		c.policy(string(f.Data))
+	case "session":
+		return c.session(string(f.Data))
+	case "want":
+		for i, line := range strings.Split(string(f.Data), "\n") {
+			if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
+				c.Want = append(c.Want, Want{i + 1, line})
+			}
+		}
+	default:
+		c.Files[f.Name] = bytes.ReplaceAll(f.Data, []byte("\n"), []byte("\r\n"))
+	}
+	return nil
+}
+
+func (c *Case) policy(text string) {
+	first, rest, _ := strings.Cut(text, "\n")
+	if file, ok := strings.CutPrefix(first, "include:"); ok {
+		c.Include, text = strings.TrimSpace(file), rest
+	}
+	c.Policy = text
+}
+
+func (c *Case) session(text string) error {
+	for i, line := range strings.Split(text, "\n") {
+		words := strings.Fields(line)
+		if len(words) == 0 || strings.HasPrefix(words[0], "#") {
+			continue
+		}
+		least, known := verbs[words[0]]
+		switch {
+		case !known:
+			return fmt.Errorf("%s: session:%d: unknown command %q; there are connect, helo, starttls, auth, mail, rcpt, data, rset and quit", c.Name, i+1, words[0])
+		case len(words) <= least-1 || len(words)-1 < least:
+			return fmt.Errorf("%s: session:%d: %s needs a word behind it", c.Name, i+1, words[0])
+		}
+		c.Session = append(c.Session, Command{i + 1, words[0], words[1:]})
+	}
+	return nil
+}

@@ -1,0 +1,331 @@
+package play
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/netip"
+	"strings"
+	"time"
+
+	"gatepost.example/filter"
+	"gatepost.example/filter/message"
+	"gatepost.example/filter/resolve"
+	"gatepost.example/filter/resolve/resolvetest"
+	"gatepost.example/policy"
+	"gatepost.example/policy/policyfile"
+)
+
+// Event is something that a session's client or recipient sees: a refusal, or the end of a message.
+type Event struct {
+	Stage   policy.Stage
+	Outcome string // "554 5.7.1 text (id ...)", "accept", "none", "discard", "quarantine", "452 ..."
+	Rule    string // "" when none decided
+	Decided policy.Stage
+	Header  []policy.Field // for the end of a message that passed: the added fields from the top, then those that were kept
+}
+
+// String gives the event as a line of want.
+func (e Event) String() string {
+	text := e.Stage.String() + " " + e.Outcome
+	if e.Rule != "" {
+		text += fmt.Sprintf(" rule %s decided %s", e.Rule, e.Decided)
+	}
+	return text
+}
+
+// Result is what came of playing a case.
+type Result struct {
+	Events  []Event
+	Records []Record
+}
+
+// Record is a decision with the text of every fact known when it was taken.
+type Record struct {
+	filter.Record
+	Facts map[string]string
+}
+
+// Loader gives the text of the policy file that a case includes.
+type Loader func(name string) ([]byte, error)
+
+// The moment and the name under which cases are played, so that the same case always gives the same.
+const defaultMTA = "mx.example.net"
+
+// Play plays a case. Its error says that the case cannot be played; whether it ended as wanted says Result.Check.
+func Play(c *Case, load Loader, now time.Time) (*Result, error) {
+	zone, err := resolvetest.Parse(c.DNS)
+	if err != nil {
+		return nil, fmt.Errorf("%s: dns: %w", c.Name, err)
+	}
+	file, vocabulary, err := c.load(load)
+	if err != nil {
+		return nil, err
+	}
+	p := newPlayer(vocabulary, filter.SettingsOf(file), zone, now)
+	for _, command := range c.Session {
+		if err := p.do(c, command); err != nil {
+			return nil, fmt.Errorf("%s: session:%d: %w", c.Name, command.Line, err)
+		}
+	}
+	p.session.Close()
+	return &p.result, nil
+}
+
+func (c *Case) load(load Loader) (*policyfile.File, *policy.Vocabulary, error) {
+	vocabulary, err := filter.Vocabulary()
+	if err != nil {
+		return nil, nil, err
+	}
+	text := []byte(c.Policy)
+	if c.Include != "" {
+		base, err := load(c.Include)
+		if err != nil {
+			return nil, nil, fmt.Errorf("%s: policy: %w", c.Name, err)
+		}
+		if text, err = merge(base, text); err != nil {
+			return nil, nil, fmt.Errorf("%s: policy: %w", c.Name, err)
+		}
+	}
+	file, err := policyfile.Parse(c.Name+":policy", text, vocabulary)
+	return file, vocabulary, err
+}
+
+// merge puts the changes of a case over the policy that it includes: a line "key = value" under the same [section], or at the top,
+// replaces the included one; rules and everything new go to the end.
+func merge(base, changes []byte) ([]byte, error) {
+	section, tail := "", []string{}
+	lines := strings.Split(string(base), "\n")
+	for line := range strings.SplitSeq(string(changes), "\n") {
+		trimmed := strings.TrimSpace(line)
+		switch {
+		case strings.HasPrefix(trimmed, "[[") || len(tail) > 0:
+			tail = append(tail, line)
+		case strings.HasPrefix(trimmed, "["):
+			section = trimmed
+		case trimmed != "" && !strings.HasPrefix(trimmed, "#"):
+			key, _, ok := strings.Cut(trimmed, "=")
+			if !ok {
+				return nil, fmt.Errorf("a change is \"key = value\" on one line, not %q", trimmed)
+			}
+			lines = replaceKey(lines, section, strings.TrimSpace(key), line)
+		}
+	}
+	return []byte(strings.Join(append(lines, tail...), "\n")), nil
+}
+
+// replaceKey replaces the line of a key in a section, or adds it at the section's beginning, or adds both at the end.
+func replaceKey(lines []string, section, key, line string) []string {
+	at, current := -1, ""
+	if section == "" {
+		at = 0
+	}
+	for i, l := range lines {
+		trimmed := strings.TrimSpace(l)
+		if strings.HasPrefix(trimmed, "[") && !strings.HasPrefix(trimmed, "[\"") {
+			if current, _, _ = strings.Cut(trimmed, "]"); current != "" {
+				current += "]"
+			}
+			if current == section {
+				at = i + 1
+			}
+			continue
+		}
+		name, _, ok := strings.Cut(trimmed, "=")
+		if ok && current == section && strings.TrimSpace(name) == key {
+			lines[i] = line
+			return lines
+		}
+	}
+	if at >= 0 {
+		return append(lines[:at:at], append([]string{line}, lines[at:]...)...)
+	}
+	return append(lines, section, line)
+}
+
+// player is one run of a case.
+type player struct {
+	server  *filter.Server
+	session *filter.Session
+	client  filter.Client
+	sender  filter.Sender
+	result  Result
+	last    *filter.Record
+	facts   []policy.Fact
+}
+
+func newPlayer(v *policy.Vocabulary, set *filter.Settings, r resolve.Resolver, now time.Time) *player {
+	p := &player{facts: v.Facts()}
+	n := 0
+	p.server = filter.NewServer(v, set, filter.Deps{
+		Resolver: r, Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return now },
+		NewID:    func() string { n++; return fmt.Sprintf("TEST-%04d", n) },
+		OnRecord: p.record,
+	})
+	p.session = p.server.NewSession()
+	return p
+}
+
+// record keeps a decision with all facts, which live only as long as this call.
+func (p *player) record(r filter.Record) {
+	facts := map[string]string{}
+	for _, f := range p.facts {
+		if r.Evidence.Known(f.Name) {
+			facts[f.Name] = r.Evidence.Text(f.Name)
+		}
+	}
+	r.Evidence = nil
+	p.result.Records = append(p.result.Records, Record{r, facts})
+	p.last = &r
+}
+
+func (p *player) do(c *Case, command Command) error {
+	words := command.Words
+	switch command.Verb {
+	case "connect":
+		return p.connect(words)
+	case "helo":
+		p.event(policy.Helo, p.session.Helo(words[0], p.sender.TLS))
+	case "starttls":
+		p.sender.TLS = filter.TLS{Version: words[0], Cipher: "TLS_AES_256_GCM_SHA384", Bits: 256}
+	case "auth":
+		p.sender.User, p.sender.Method = words[0], "PLAIN"
+	case "mail":
+		p.sender.Address = strings.Trim(words[0], "<>")
+		p.event(policy.Mail, p.session.Mail(p.sender))
+	case "rcpt":
+		p.event(policy.Rcpt, p.session.Rcpt(recipient(words)))
+	case "data":
+		text, ok := c.Files[words[0]]
+		if !ok {
+			return fmt.Errorf("there is no section \"-- %s --\" with the message", words[0])
+		}
+		return p.data(text)
+	case "rset":
+		p.session.Abort()
+	case "quit":
+		p.session.Close()
+		p.session = p.server.NewSession()
+	}
+	return nil
+}
+
+// connect understands "192.0.2.1:49152 [port 587] [name mail.example.org] [mta mx.example.net]", and "local" for mail without a client.
+func (p *player) connect(words []string) error {
+	p.session.Close()
+	p.session, p.sender = p.server.NewSession(), filter.Sender{}
+	p.client = filter.Client{DaemonPort: "25", MTA: defaultMTA}
+	if words[0] == "local" {
+		p.client.DaemonPort, p.client.QueueID, p.client.Addr = "0", "4fTEST0000", netip.MustParseAddr("127.0.0.1")
+	} else if at, err := netip.ParseAddrPort(words[0]); err == nil {
+		p.client.Addr = at.Addr().Unmap()
+	} else if addr, err := netip.ParseAddr(words[0]); err == nil {
+		p.client.Addr = addr.Unmap()
+	} else {
+		return fmt.Errorf("%q is no address; write 192.0.2.1:49152, [2001:db8::1]:49152 or local", words[0])
+	}
+	for i := 1; i+1 < len(words); i += 2 {
+		switch words[i] {
+		case "port":
+			p.client.DaemonPort = words[i+1]
+		case "name":
+			p.client.Name = words[i+1]
+		case "mta":
+			p.client.MTA = words[i+1]
+		default:
+			return fmt.Errorf("unknown word %q; connect takes port, name and mta", words[i])
+		}
+	}
+	p.event(policy.Connect, p.session.Connect(p.client))
+	return nil
+}
+
+// recipient understands "<b@example.net> [refused 5.1.1] [resolved ADDRESS] [alias]".
+func recipient(words []string) filter.Recipient {
+	r := filter.Recipient{Address: strings.Trim(words[0], "<>"), Mailer: "smtp", Host: "example.net"}
+	r.Resolved = r.Address
+	for i := 1; i < len(words); i++ {
+		switch {
+		case words[i] == "refused" && i+1 < len(words):
+			r.Mailer, r.Host, r.Resolved = "error", words[i+1], "refused by the MTA"
+		case words[i] == "resolved" && i+1 < len(words):
+			r.Resolved = words[i+1]
+		case words[i] == "alias":
+			r.Mailer, r.Host = "error", "5.1.1 User unknown in virtual alias table"
+		}
+	}
+	return r
+}
+
+// chunkSize is the most that Postfix sends of a body at once.
+const chunkSize = 65535
+
+func (p *player) data(text []byte) error {
+	header, body, err := message.Read(bytes.NewReader(text))
+	if err != nil {
+		return err
+	}
+	return p.message(header, body)
+}
+
+func (p *player) message(header *message.Header, body io.Reader) error {
+	for _, f := range header.Fields {
+		p.session.HeaderField(f.Name, f.Value)
+	}
+	p.session.EndOfHeader()
+	chunk := make([]byte, chunkSize)
+	for {
+		n, err := body.Read(chunk)
+		p.session.Body(chunk[:n])
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return err
+		}
+	}
+	p.last = nil
+	response, edits := p.session.EndOfMessage("4fTEST0001")
+	p.end(header, response, edits)
+	return nil
+}
+
+// event keeps a refusal; going on is nothing to see.
+func (p *player) event(at policy.Stage, r filter.Response) {
+	if r.Verb != filter.GoOn {
+		p.result.Events = append(p.result.Events, Event{Stage: at, Outcome: r.String(), Rule: p.last.Decision.Rule, Decided: p.last.Decision.Decided})
+	}
+}
+
+// end keeps how a message ended, with the header that its recipients get.
+func (p *player) end(header *message.Header, r filter.Response, edits filter.Edits) {
+	e := Event{Stage: policy.Data, Outcome: r.String()}
+	if p.last != nil {
+		e.Rule, e.Decided = p.last.Decision.Rule, p.last.Decision.Decided
+		if r.Verb == filter.GoOn {
+			e.Outcome = p.last.What()
+		}
+	}
+	if r.Verb == filter.GoOn {
+		e.Header = append(e.Header, edits.Insert...)
+		seen := map[string]int{}
+		for _, f := range header.Fields {
+			name := strings.ToLower(f.Name)
+			seen[name]++
+			if !deleted(edits.Delete, f.Name, seen[name]) {
+				e.Header = append(e.Header, policy.Field{Name: f.Name, Value: f.Value})
+			}
+		}
+	}
+	p.result.Events = append(p.result.Events, e)
+}
+
+func deleted(deletions []filter.Deletion, name string, index int) bool {
+	for _, d := range deletions {
+		if strings.EqualFold(d.Name, name) && d.Index == index {
+			return true
+		}
+	}
+	return false
+}

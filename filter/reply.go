@@ -1,0 +1,178 @@
+package filter
+
+import (
+	"fmt"
+	"strings"
+
+	"gatepost.example/filter/authres"
+	"gatepost.example/filter/check"
+	"gatepost.example/policy"
+)
+
+// This file is the only one that turns a decision into what the MTA is told.
+
+// Verb is what a response asks of the MTA.
+type Verb uint8
+
+// The verbs.
+const (
+	GoOn    Verb = iota // go on with the session
+	Refuse              // say Code, Enhanced and Text to the client
+	Discard             // take the message and drop it
+)
+
+// Response is the answer to one milter event.
+type Response struct {
+	Verb     Verb
+	Code     int
+	Enhanced string
+	Text     string
+}
+
+// Continue lets the session go on.
+var Continue = Response{}
+
+// String gives the response as the SMTP client sees it.
+func (r Response) String() string {
+	switch r.Verb {
+	case Refuse:
+		return fmt.Sprintf("%d %s %s", r.Code, r.Enhanced, r.Text)
+	case Discard:
+		return "discard"
+	}
+	return "continue"
+}
+
+// Edits is what the MTA is to change in a message that passes: first the deletions in their order, then the insertions.
+type Edits struct {
+	Delete []Deletion
+	Insert []policy.Field // from the top of the message down
+	Hold   string         // why the message goes to the hold queue; "" when it does not
+}
+
+// Deletion names a field by its name and its number among those of that name, from 1 at the top.
+type Deletion struct {
+	Name  string
+	Index int
+}
+
+// speak encodes a refusal and logs it.
+func (s *Session) speak(d policy.Decision, at policy.Stage, id, recipient string) Response {
+	s.record(Record{ID: id, Decision: d, Spoken: at.String(), Recipient: recipient})
+	return Response{Refuse, d.Reply.Code, d.Reply.Enhanced, d.Reply.Fill(s.conn.evidence, id, s.settings.Footer)}
+}
+
+// putOff answers a recipient of another class than the first taken one (RFC 3463: 4.5.3 too many recipients).
+func (s *Session) putOff(id, recipient string) Response {
+	s.record(Record{ID: id, Spoken: policy.Rcpt.String(), Recipient: recipient, PutOff: true})
+	return Response{Refuse, 452, "4.5.3", "This recipient has rules of its own; send it in a transaction of its own (id " + id + ")"}
+}
+
+// spamFlag is what a refusal becomes where refusing is wrong.
+var spamFlag = policy.Field{Name: "X-Spam-Flag", Value: "YES"}
+
+// conclude encodes the decision over a whole message.
+func (s *Session) conclude(t *transaction) (Response, Edits) {
+	ends := t.recipients.Ends()
+	d, _ := ends.Decision()
+	l := Record{ID: t.id, Decision: d, Spoken: policy.Data.String(), Woulds: ends.Woulds()}
+	tags := ends.Tags(s.conn.evidence, t.id)
+	for _, tag := range tags {
+		l.Tags = append(l.Tags, tag.Rule)
+	}
+	edits := Edits{}
+	takes := d.Action == policy.None || d.Action == policy.Accept
+	switch {
+	case takes:
+	case s.settings.Policy.Observes():
+		l.Spoken = "none"
+		if d.Spoken < policy.Data {
+			l.After = d.Spoken.String()
+		}
+		l.Woulds = append(l.Woulds, policy.Would{Rule: d.Rule, What: d.What(), Decided: d.Decided, Spoken: d.Spoken})
+	case d.Refuses() && s.conn.role == roleLocal:
+		l.Instead = "tag"
+		tags = append(tags, spamFlag)
+		if s.settings.Hold {
+			l.Instead, edits.Hold = "hold", holdReason(d, t.id)
+		}
+	case d.Refuses():
+		return s.speak(d, policy.Data, t.id, ""), edits
+	case d.Action == policy.Discard:
+		s.record(l)
+		return Response{Verb: Discard}, edits
+	case d.Action == policy.Quarantine:
+		edits.Hold = holdReason(d, t.id)
+	}
+	s.edit(t, &edits, tags, l.Woulds)
+	s.record(l)
+	return Continue, edits
+}
+
+func holdReason(d policy.Decision, id string) string {
+	return fmt.Sprintf("gatepost rule %s (id %s)", d.Rule, id)
+}
+
+// Names of the fields that are ours alone.
+const (
+	fieldResults = "Authentication-Results"
+	fieldID      = "Gatepost-Id"
+	fieldWould   = "X-Gatepost-Would"
+)
+
+// edit fills in what is removed from and added to a message that passes.
+func (s *Session) edit(t *transaction, edits *Edits, tags []policy.Field, woulds []policy.Would) {
+	id := s.settings.authservID(s.conn.MTA)
+	edits.Delete = s.deletions(t, id, tags)
+	if s.printsResults() {
+		findings := s.allTasks().findings()
+		edits.Insert = append(edits.Insert, policy.Field{Name: fieldResults, Value: authres.Format(authres.Field{ID: id, Results: authres.FromFindings(findings)})})
+		if s.settings.ReceivedSPF {
+			edits.Insert = append(edits.Insert, s.receivedSPF(findings, id)...)
+		}
+	}
+	edits.Insert = append(edits.Insert, policy.Field{Name: fieldID, Value: t.id})
+	for _, w := range woulds {
+		edits.Insert = append(edits.Insert, policy.Field{Name: fieldWould, Value: w.String()})
+	}
+	edits.Insert = append(edits.Insert, tags...)
+}
+
+// receivedSPF gives the Received-SPF field of the identity that counts (RFC 7208 9.1).
+func (s *Session) receivedSPF(findings []check.Finding, receiver string) []policy.Field {
+	for _, f := range findings {
+		if f.Check != "spf" {
+			continue
+		}
+		return []policy.Field{{Name: "Received-SPF", Value: authres.ReceivedSPF(authres.SPF{
+			Result: f.Result, Client: s.conn.Addr.String(), Sender: s.msg.from.Address, Helo: s.conn.helo, Receiver: receiver,
+			Identity: f.Identity, Mechanism: s.conn.evidence.Text("spf.term"),
+		})}}
+	}
+	return nil
+}
+
+// deletions finds the fields that only we may write: Authentication-Results under our own name (RFC 8601 5), our id, and copies of what
+// rules add. They go from the last to the first, so that no deletion moves the number of a later one.
+func (s *Session) deletions(t *transaction, id string, tags []policy.Field) []Deletion {
+	keepResults := s.conn.trusted && s.settings.KeepFromTrusted && s.conn.role == roleMX
+	ours := append([]string{fieldID, fieldWould}, s.settings.Policy.Headers()...)
+	for _, tag := range tags {
+		ours = append(ours, tag.Name)
+	}
+	var out []Deletion
+	seen := map[string]int{}
+	for _, f := range t.header.Fields {
+		name := strings.ToLower(f.Name)
+		seen[name]++
+		bare := strings.TrimRight(f.Name, " \t")
+		forged := authres.IsName(f.Name) && !keepResults && authres.Claims(f.Value, id)
+		for _, own := range ours {
+			forged = forged || strings.EqualFold(bare, own)
+		}
+		if forged {
+			out = append([]Deletion{{f.Name, seen[name]}}, out...)
+		}
+	}
+	return out
+}

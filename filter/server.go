@@ -1,0 +1,109 @@
+package filter
+
+import (
+	"crypto/rand"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"gatepost.example/filter/milter"
+	"gatepost.example/filter/resolve"
+	"gatepost.example/policy"
+)
+
+// Server is what all sessions share: the settings in force, the checks, the resolver.
+type Server struct {
+	settings   atomic.Pointer[Settings]
+	vocabulary *policy.Vocabulary
+	checks     []entry
+	facts      []policy.Fact
+	owner      map[string]int // fact name -> index in checks
+	resolver   resolve.Resolver
+	log        *slog.Logger
+	now        func() time.Time
+	newID      func() string
+	onRecord   func(Record)
+
+	mu     sync.Mutex
+	warned map[string]bool
+}
+
+// Deps is what a server needs from outside.
+type Deps struct {
+	Resolver resolve.Resolver
+	Log      *slog.Logger
+	Now      func() time.Time // nil for the clock
+	NewID    func() string    // nil for random ids
+	OnRecord func(Record)     // gets every decision, on the session's goroutine; nil for nobody
+}
+
+// NewServer gives a server that follows settings until Reload.
+func NewServer(vocabulary *policy.Vocabulary, settings *Settings, d Deps) *Server {
+	s := &Server{
+		vocabulary: vocabulary, checks: registry(), facts: vocabulary.Facts(), owner: map[string]int{},
+		resolver: d.Resolver, log: d.Log, now: d.Now, newID: d.NewID, onRecord: d.OnRecord, warned: map[string]bool{},
+	}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	if s.newID == nil {
+		s.newID = NewID
+	}
+	for i, entry := range s.checks {
+		for _, f := range entry.check.Facts() {
+			s.owner[f.Name] = i
+		}
+	}
+	s.Reload(settings)
+	return s
+}
+
+// Reload makes new sessions follow other settings. Sessions under way finish under those they began with.
+func (s *Server) Reload(settings *Settings) {
+	p := settings.Policy
+	settings.silent = milter.Stages{
+		Connect: !p.Delivers(policy.Connect), Helo: !p.Delivers(policy.Helo), Mail: !p.Delivers(policy.Mail), Rcpt: !p.Delivers(policy.Rcpt),
+	}
+	settings.wanted = make([]bool, len(s.checks))
+	for i, entry := range s.checks {
+		settings.wanted[i] = p.Wants(entry.check.Facts())
+	}
+	s.settings.Store(settings)
+}
+
+// NewSession gives the session of a new connection.
+func (s *Server) NewSession() *Session {
+	return &Session{server: s, settings: s.settings.Load(), log: s.log}
+}
+
+// maxWarnings bounds how many different warnings are remembered as said.
+const maxWarnings = 1000
+
+// warnOnce logs what an admin or we should mend, once in the life of the process.
+func (s *Server) warnOnce(log *slog.Logger, what string) {
+	s.mu.Lock()
+	said := s.warned[what] || len(s.warned) >= maxWarnings
+	s.warned[what] = true
+	s.mu.Unlock()
+	if !said {
+		log.Warn("evaluation", "problem", what)
+	}
+}
+
+// idLetters has no letter that is mistaken for another on the phone.
+const idLetters = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+
+// NewID gives eight random letters that one can read on the phone: "7K3Q-9MXA".
+func NewID() string {
+	var raw [8]byte
+	rand.Read(raw[:]) // crypto/rand.Read never fails
+	id := make([]byte, 0, 9)
+	for i, b := range raw {
+		if i == 4 {
+			id = append(id, '-')
+		}
+		id = append(id, idLetters[b%32])
+	}
+	return string(id)
+}

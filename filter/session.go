@@ -1,0 +1,299 @@
+package filter
+
+import (
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"gatepost.example/filter/check"
+	"gatepost.example/filter/message"
+	"gatepost.example/policy"
+)
+
+// Session is one connection of a client to the MTA, as the MTA tells it: its events become facts, and each event gets an answer.
+// Connection state and message state are apart: RSET and the end of a message drop the latter only. One goroutine owns a session.
+type Session struct {
+	server   *Server
+	settings *Settings // those under which the session began; a reload does not touch it
+	log      *slog.Logger
+	conn     connection
+	msg      *transaction // nil outside of a message
+	spoken   bool         // a decision of the connection was spoken, so that the end of the session has nothing to tell
+}
+
+// connection is what holds until the client disconnects.
+type connection struct {
+	Client
+	id       string // for decisions before MAIL
+	role     string
+	trusted  bool
+	now      time.Time
+	helo     string
+	tls      TLS
+	evidence *policy.Evidence
+	walk     *policy.Walk
+	atStart  *policy.Walk // the walk as it was after connect: a second HELO goes on from there
+	tasks    tasks
+}
+
+// Client is what the MTA says of a connection.
+type Client struct {
+	Addr       netip.Addr // never v4-mapped; zero when the client has none
+	Name       string     // verified name, "" when there is none
+	PTR        string     // what the address points to, "" when there is nothing
+	DaemonName string     // {daemon_name}: the service's name
+	DaemonPort string     // {daemon_port}: the service's port; "0" for local mail
+	MTA        string     // macro j: the MTA's own name
+	QueueID    string     // macro i: at connect only for local mail
+}
+
+// TLS is what the MTA says of the connection's encryption; zero without.
+type TLS struct {
+	Version, Cipher string
+	Bits            int
+}
+
+// Sender is what the MTA says at MAIL FROM.
+type Sender struct {
+	Address string // without brackets, "" for the null sender
+	User    string // login, "" without
+	Method  string // how the user logged in
+	TLS     TLS
+}
+
+// Recipient is what the MTA says at RCPT TO.
+type Recipient struct {
+	Address  string // as typed, without brackets
+	Resolved string // {rcpt_addr}: the address that the MTA made of it; for a refused one the MTA's text
+	Mailer   string // {rcpt_mailer}: "error" for a refused one, and for accepted ones of virtual alias domains
+	Host     string // {rcpt_host}: for a refused one nothing but its enhanced code
+}
+
+// Connect begins the session.
+func (s *Session) Connect(c Client) Response {
+	set := s.settings
+	s.conn = connection{Client: c, id: s.server.newID(), now: s.server.now(), evidence: set.Policy.NewEvidence(), walk: set.Policy.NewWalk()}
+	s.conn.tasks = make(tasks, len(s.server.checks))
+	s.conn.role = set.roleOf(c)
+	s.conn.trusted = s.conn.role != roleLocal && set.trusts(c.Addr)
+	if s.conn.role == roleLocal {
+		s.conn.trusted = true
+	}
+	s.publishClient()
+	s.begin(policy.Connect, s.conn.tasks, s.input(s.conn.now))
+	s.advance(policy.Connect, s.conn.walk, s.conn.walk.Step)
+	s.conn.atStart = s.conn.walk.Clone()
+	return s.speakEarly(policy.Connect, s.conn.walk, s.conn.id)
+}
+
+func (s *Session) publishClient() {
+	c, e := &s.conn, s.conn.evidence
+	ip, network := "", ""
+	if c.Addr.IsValid() {
+		ip, network = c.Addr.String(), s.settings.networkOf(c.Addr)
+	}
+	for name, v := range map[string]policy.Value{
+		"client.ip": policy.StringOf(ip), "client.network": policy.StringOf(network),
+		"client.name": policy.StringOf(domainOf(c.Name)), "client.ptr": policy.StringOf(domainOf(c.PTR)),
+		"client.trusted": policy.BoolOf(c.trusted), "server.role": policy.StringOf(c.role),
+		"time.hour": policy.IntOf(c.now.Hour()), "time.weekday": policy.StringOf(weekdays[c.now.Weekday()]),
+	} {
+		e.Publish(name, v, policy.Connect)
+	}
+}
+
+// Helo takes HELO or EHLO. A second one, after STARTTLS, starts anew from what was known at connect (RFC 3207 4.2).
+func (s *Session) Helo(name string, tls TLS) Response {
+	c := &s.conn
+	s.Abort()
+	c.evidence.ForgetHelo()
+	c.walk = c.atStart.Clone()
+	c.helo, c.tls = name, tls
+	c.evidence.Publish("helo.name", policy.StringOf(domainOf(name)), policy.Helo)
+	c.evidence.Publish("helo.fqdn", policy.BoolOf(isFullName(name)), policy.Helo)
+	s.begin(policy.Helo, c.tasks, s.input(c.now))
+	s.advance(policy.Helo, c.walk, c.walk.Step)
+	return s.speakEarly(policy.Helo, c.walk, c.id)
+}
+
+// Mail begins a message. A message that was under way without an end is dropped, as by RSET.
+func (s *Session) Mail(from Sender) Response {
+	s.Abort()
+	c := &s.conn
+	if from.TLS == (TLS{}) {
+		from.TLS = c.tls
+	}
+	t := newTransaction(s, from)
+	s.msg = t
+	c.evidence.Forget(policy.OfMessage)
+	t.publishSender(c.evidence)
+	in := s.input(t.now)
+	s.begin(policy.Mail, t.tasks, in)
+	s.advance(policy.Mail, t.walk, t.walk.Step)
+	return s.speakEarly(policy.Mail, t.walk, t.id)
+}
+
+// speakEarly answers at a stage before RCPT: with a refusal that is spoken there or should have been before, else not at all.
+func (s *Session) speakEarly(at policy.Stage, w *policy.Walk, id string) Response {
+	d, decided := w.Decision()
+	if !decided || !d.Refuses() || d.Spoken > at || s.mustTake() {
+		return Continue
+	}
+	s.spoken = true
+	return s.speak(d, at, id, "")
+}
+
+// mustTake reports whether a refusal is never sent: in observe mode, and for local mail, where Postfix would keep the mail for ever.
+func (s *Session) mustTake() bool {
+	return s.settings.Policy.Observes() || s.conn.role == roleLocal
+}
+
+// Rcpt takes a recipient.
+func (s *Session) Rcpt(r Recipient) Response {
+	t := s.msg
+	if t == nil {
+		t = newTransaction(s, Sender{})
+		s.msg = t
+	}
+	if r.refused() {
+		t.mtaRefused++
+		return Continue
+	}
+	e := s.conn.evidence
+	t.count++
+	e.Forget(policy.OfRecipient)
+	t.publishRecipient(e, r)
+	w := t.recipients.Walk()
+	s.advance(policy.Rcpt, w, w.Step)
+	if d, decided := w.Decision(); decided && d.Refuses() && !s.mustTake() {
+		return s.speak(d, policy.Rcpt, t.id, r.Address)
+	}
+	split := s.conn.role == roleMX && !s.conn.trusted && !s.mustTake()
+	if !t.recipients.Take(w, e, split) {
+		return s.putOff(t.id, r.Address)
+	}
+	t.took(r.Address)
+	return Continue
+}
+
+// HeaderField takes one field of the header, byte for byte: value is all behind the colon.
+func (s *Session) HeaderField(name, value string) {
+	if s.msg != nil {
+		s.msg.header.Add(name, value)
+	}
+}
+
+// EndOfHeader says that the header is whole: who the author is is known, and the checks of the message start.
+func (s *Session) EndOfHeader() {
+	t := s.msg
+	if t == nil {
+		return
+	}
+	t.author = message.ExtractAuthor(t.header)
+	t.body = message.NewBodyHasher()
+	in := s.input(t.now)
+	in.Header, in.Author, in.Body = t.header, t.author, t.body
+	s.begin(policy.Data, t.tasks, in)
+}
+
+// Body takes the next bytes of the body.
+func (s *Session) Body(chunk []byte) {
+	if s.msg != nil && s.msg.body != nil {
+		s.msg.size += len(chunk)
+		s.msg.body.Write(chunk)
+	}
+}
+
+// EndOfMessage decides over the whole message. The edits are to be made when the response lets the message pass.
+func (s *Session) EndOfMessage(queueID string) (Response, Edits) {
+	t := s.msg
+	if t == nil {
+		return Continue, Edits{}
+	}
+	if t.body == nil {
+		s.EndOfHeader()
+	}
+	t.queueID = queueID
+	t.body.Close()
+	t.publishMessage(s.conn.evidence)
+	s.finish(t)
+	response, edits := s.conclude(t)
+	s.drop()
+	return response, edits
+}
+
+// finish walks to the end: at DATA everything that a rule above the decision names is awaited, so that nothing is unknown after it.
+func (s *Session) finish(t *transaction) {
+	e := s.conn.evidence
+	for round := 0; round <= len(s.server.facts); round++ {
+		waits := t.recipients.Step(e, policy.Data)
+		if !t.recipients.Taken() {
+			waits = t.walk.Step(e, policy.Data)
+		}
+		if len(waits) == 0 {
+			break
+		}
+		if !s.publishAwaited(waits, policy.Data) {
+			s.publishMissing(waits)
+		}
+	}
+	s.completeResults()
+	for _, err := range e.Errors() {
+		s.server.warnOnce(s.log, err)
+	}
+}
+
+// completeResults awaits what Authentication-Results needs beside the rules, so that the field, the log and the record are whole.
+func (s *Session) completeResults() {
+	if !s.printsResults() {
+		return
+	}
+	for i, entry := range s.server.checks {
+		out, started := s.awaitTask(i)
+		if started && !s.conn.evidence.Known(entry.check.Facts()[0].Name) {
+			publish(s.conn.evidence, entry.check, out, policy.Data)
+		}
+	}
+}
+
+// Abort drops the message that is under way, as RSET does. What was decided and not spoken leaves a line.
+func (s *Session) Abort() {
+	if s.msg == nil {
+		return
+	}
+	s.leave(s.msg)
+	s.drop()
+}
+
+func (s *Session) drop() {
+	s.msg.tasks.stop()
+	if s.msg.body != nil {
+		s.msg.body.Close()
+	}
+	s.msg = nil
+	s.conn.evidence.Forget(policy.OfMessage)
+}
+
+// Close ends the session, however it ended.
+func (s *Session) Close() {
+	if s.conn.evidence == nil {
+		return
+	}
+	if s.msg == nil && !s.spoken {
+		s.leaveConnection()
+	}
+	s.Abort()
+	s.conn.tasks.stop()
+}
+
+// input gives the checks what is known of the session.
+func (s *Session) input(now time.Time) *check.Input {
+	in := &check.Input{
+		Now: now, Receiver: s.settings.authservID(s.conn.MTA), Resolver: s.server.resolver,
+		Client: s.conn.Addr, ClientName: domainOf(s.conn.Name), Helo: s.conn.helo,
+	}
+	if s.msg != nil {
+		in.Sender, in.SenderDomain = s.msg.from.Address, s.msg.senderDomain
+	}
+	return in
+}

@@ -1,0 +1,88 @@
+package filter
+
+import (
+	"net/netip"
+	"strconv"
+	"time"
+
+	"gatepost.example/filter/milter"
+	"gatepost.example/policy"
+	"gatepost.example/policy/policyfile"
+)
+
+// Settings is what sessions follow: the policy and what policy.toml says around it. A reload makes a new one; it does not change.
+type Settings struct {
+	Policy          *policy.Policy
+	Name            string          // authserv-id; "" for the MTA's own name
+	Trusted         []netip.Prefix  // trust.networks
+	Hold            bool            // trust.instead_of_refusal: hold instead of tag
+	Network4        int             // prefix length of client.network
+	Network6        int             // the same for IPv6
+	Submission      map[string]bool // {daemon_port} and {daemon_name} of submission services
+	Footer          string          // reply.footer
+	ReceivedSPF     bool            // authres.received_spf
+	KeepFromTrusted bool            // authres.keep_from_trusted
+	Budget          time.Duration   // dns.budget: how long the checks of one stage may take
+
+	wanted []bool        // per registry entry: a rule reads a fact of the check
+	silent milter.Stages // where the policy never speaks
+}
+
+// SettingsOf gives what a policy file says to sessions.
+func SettingsOf(f *policyfile.File) *Settings {
+	submission := map[string]bool{}
+	for _, port := range f.Server.Submission.Ports {
+		submission[strconv.Itoa(port)] = true
+	}
+	for _, name := range f.Server.Submission.Names {
+		submission[name] = true
+	}
+	return &Settings{
+		Policy: f.Policy, Name: f.Server.Name, Trusted: f.Trust.Networks, Hold: f.Trust.InsteadOfRefusal == policyfile.InsteadHold,
+		Network4: f.Server.NetworkV4, Network6: f.Server.NetworkV6, Submission: submission, Footer: f.Reply.Footer,
+		ReceivedSPF: f.Authres.ReceivedSPF, KeepFromTrusted: f.Authres.KeepFromTrusted, Budget: f.DNS.Budget,
+	}
+}
+
+// roleOf says what the service is for that a client came to.
+func (set *Settings) roleOf(c Client) string {
+	switch {
+	case c.DaemonPort == "0" || c.QueueID != "": // an SMTP client has no queue id at connect
+		return roleLocal
+	case set.Submission[c.DaemonPort] || set.Submission[c.DaemonName]:
+		return roleSubmission
+	}
+	return roleMX
+}
+
+func (set *Settings) trusts(addr netip.Addr) bool {
+	for _, network := range set.Trusted {
+		if network.Contains(addr) {
+			return true
+		}
+	}
+	return false
+}
+
+func (set *Settings) networkOf(addr netip.Addr) string {
+	bits := set.Network6
+	if addr.Is4() {
+		bits = set.Network4
+	}
+	network, err := addr.WithZone("").Prefix(bits)
+	if err != nil {
+		return addr.String()
+	}
+	return network.String()
+}
+
+// authservID is the name under which we add Authentication-Results (RFC 8601 2.5).
+func (set *Settings) authservID(mta string) string {
+	switch {
+	case set.Name != "":
+		return set.Name
+	case mta != "":
+		return mta
+	}
+	return "localhost"
+}

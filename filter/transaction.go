@@ -1,0 +1,141 @@
+package filter
+
+import (
+	"strings"
+	"time"
+
+	"gatepost.example/filter/message"
+	"gatepost.example/policy"
+)
+
+// transaction is what belongs to one message, from MAIL to its end or RSET.
+type transaction struct {
+	id           string
+	now          time.Time
+	from         Sender
+	senderDomain string
+	walk         *policy.Walk
+	recipients   *policy.Recipients
+	tasks        tasks
+	count        int      // recipients that reached the rules
+	mtaRefused   int      // recipients that the MTA itself refused
+	taken        []string // the first taken recipients, for the log
+	header       *message.Header
+	author       message.Author
+	body         *message.BodyHasher
+	size         int
+	queueID      string
+}
+
+// maxLogged bounds the recipients that one log line names.
+const maxLogged = 5
+
+func newTransaction(s *Session, from Sender) *transaction {
+	t := &transaction{
+		id: s.server.newID(), now: s.server.now(), from: from, senderDomain: mailDomain(from.Address),
+		walk: s.conn.walk.Clone(), header: message.NewHeader(), tasks: make(tasks, len(s.server.checks)), queueID: s.conn.QueueID,
+	}
+	t.recipients = policy.NewRecipients(t.walk)
+	return t
+}
+
+func (t *transaction) publishSender(e *policy.Evidence) {
+	local, _ := splitAddress(t.from.Address)
+	for name, v := range map[string]policy.Value{
+		"tls.version": policy.StringOf(t.from.TLS.Version), "tls.cipher": policy.StringOf(t.from.TLS.Cipher), "tls.bits": policy.IntOf(t.from.TLS.Bits),
+		"auth.user": policy.StringOf(t.from.User), "auth.method": policy.StringOf(t.from.Method),
+		"sender.address": policy.StringOf(t.from.Address), "sender.local": policy.StringOf(local),
+		"sender.domain": policy.StringOf(t.senderDomain), "sender.empty": policy.BoolOf(t.from.Address == ""),
+	} {
+		e.Publish(name, v, policy.Mail)
+	}
+}
+
+// refused reports whether the MTA itself refused the recipient: {rcpt_mailer} is "error" and {rcpt_host} nothing but an enhanced
+// code. With text behind the code it is an accepted recipient of a virtual alias domain.
+func (r Recipient) refused() bool {
+	return r.Mailer == "error" && isEnhancedCode(r.Host)
+}
+
+func isEnhancedCode(text string) bool {
+	parts := strings.Split(text, ".")
+	if len(parts) != 3 {
+		return false
+	}
+	for _, p := range parts {
+		if p == "" || len(p) > 3 || strings.Trim(p, "0123456789") != "" {
+			return false
+		}
+	}
+	return true
+}
+
+func (t *transaction) publishRecipient(e *policy.Evidence, r Recipient) {
+	resolved := r.Resolved
+	if r.Mailer == "error" || resolved == "" {
+		resolved = r.Address // of an alias domain the MTA says its table's text, not an address
+	}
+	local, domain := splitAddress(resolved)
+	if strings.EqualFold(local, "postmaster") { // RFC 5321 4.5.1: without regard to case
+		local = "postmaster"
+	}
+	for name, v := range map[string]policy.Value{
+		"rcpt.address": policy.StringOf(r.Address), "rcpt.local": policy.StringOf(local),
+		"rcpt.domain": policy.StringOf(domainOf(domain)), "rcpt.count": policy.IntOf(t.count),
+	} {
+		e.Publish(name, v, policy.Rcpt)
+	}
+}
+
+func (t *transaction) took(address string) {
+	if len(t.taken) < maxLogged {
+		t.taken = append(t.taken, address)
+	}
+}
+
+func (t *transaction) publishMessage(e *policy.Evidence) {
+	for name, v := range map[string]policy.Value{
+		"message.size":    policy.IntOf(t.header.Size() + len("\r\n") + t.size),
+		"message.list_id": policy.StringOf(domainOf(bracketed(t.header.First("List-Id")))),
+		"message.id":      policy.StringOf(bracketed(t.header.First("Message-ID"))),
+		"author.address":  policy.StringOf(t.author.Address),
+		"author.domain":   policy.StringOf(t.author.Domain),
+		"author.fields":   policy.IntOf(t.author.Fields),
+		"author.domains":  policy.IntOf(len(t.author.Domains)),
+	} {
+		e.Publish(name, v, policy.Data)
+	}
+	e.PublishHeader(t.fieldValues)
+}
+
+// Bounds on what header("X") gives: a sender may write a field a thousand times.
+const (
+	maxValues     = 20
+	maxValueBytes = 2000
+)
+
+func (t *transaction) fieldValues(name string) []string {
+	var out []string
+	for _, v := range t.header.Values(name) {
+		if len(out) == maxValues {
+			break
+		}
+		v = strings.TrimSpace(unfold(v))
+		out = append(out, strings.ToValidUTF8(v[:min(len(v), maxValueBytes)], "?"))
+	}
+	return out
+}
+
+func unfold(value string) string {
+	return strings.NewReplacer("\r\n", "", "\r", "", "\n", "").Replace(value)
+}
+
+// bracketed gives what stands between the last < and the > behind it, or the whole trimmed text without brackets.
+func bracketed(value string) string {
+	value = strings.TrimSpace(unfold(value))
+	value = value[:min(len(value), maxValueBytes)]
+	if i := strings.LastIndexByte(value, '<'); i >= 0 {
+		value, _, _ = strings.Cut(value[i+1:], ">")
+	}
+	return strings.TrimSpace(value)
+}
