@@ -1,0 +1,83 @@
+// Command gatepost is a milter that judges mail for Postfix and Sendmail by the rules in policy.toml, and the tools around it.
+//
+// Each subcommand has a file of its own; run.go is the only place that wires the daemon together.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+)
+
+// Exit statuses.
+const (
+	exitDone = 0
+	exitNo   = 1 // the answer is no: a test failed, a policy is wrong
+	exitUse  = 2 // usage or I/O error
+)
+
+// errNo ends a command whose answer is no and has been printed already.
+var errNo = errors.New("no")
+
+// answerNo is an error that is the answer: exit status 1.
+type answerNo struct{ error }
+
+func main() {
+	os.Exit(execute(os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// execute runs one command line and gives its exit status.
+func execute(args []string, stdout, stderr io.Writer) int {
+	root := newRoot()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(context.Background())
+	var no answerNo
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.Is(err, errNo):
+		return exitNo
+	case errors.As(err, &no):
+		fmt.Fprintln(stderr, err)
+		return exitNo
+	}
+	fmt.Fprintln(stderr, "gatepost:", err)
+	return exitUse
+}
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "gatepost",
+		Short: "A milter that judges mail for Postfix and Sendmail",
+		Long: `Gatepost is a milter: Postfix or Sendmail asks it at each step of an SMTP session
+whether to go on. It checks SPF, DKIM, DMARC and the reverse name, walks the rules
+of policy.toml, and tells the mail server to accept, defer or reject, and why.
+
+A first hour with it:
+  gatepost check policy.toml        is the policy right, and in which order do its rules act?
+  gatepost try message.eml          what would become of this message?
+  gatepost test cases/*.txtar       do my own cases still end as I want?
+  gatepost serve                    run the daemon (systemd does this)`,
+		SilenceUsage: true, SilenceErrors: true,
+		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+	}
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return fmt.Errorf("%w; `%s --help` shows what it takes", err, c.CommandPath())
+	})
+	root.AddCommand(newServe(), newCheck(), newFacts(), newTest(), newTry(), newVersion())
+	return root
+}
+
+// defaultPolicy is where a package installs the policy.
+const defaultPolicy = "/etc/gatepost/policy.toml"
+
+// policyFlag adds --policy to a command.
+func policyFlag(c *cobra.Command, path *string) {
+	c.Flags().StringVar(path, "policy", defaultPolicy, "the policy `FILE`")
+}

@@ -1,0 +1,85 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"gatepost.example/filter/authres"
+)
+
+func readme(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(root, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// run writes files into a folder, runs one command line there and gives what it printed.
+func run(t *testing.T, policy string, args ...string) (status int, out string) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "policy.toml")
+	if err := os.WriteFile(path, []byte(policy), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for i := range args {
+		args[i] = strings.ReplaceAll(args[i], "POLICY", path)
+	}
+	var both bytes.Buffer
+	status = execute(args, &both, &both)
+	return status, both.String()
+}
+
+// TestReadmePolicies: each policy that README shows is one.
+func TestReadmePolicies(t *testing.T) {
+	blocks := regexp.MustCompile("(?s)```toml\n(.*?)```").FindAllStringSubmatch(readme(t), -1)
+	if len(blocks) == 0 {
+		t.Fatal("README shows no policy")
+	}
+	for _, block := range blocks {
+		if status, out := run(t, block[1], "check", "POLICY"); status != exitDone {
+			t.Errorf("exit status %d for\n%s\n%s", status, block[1], out)
+		}
+	}
+}
+
+// TestReadmeError: the mistake that README shows is reported as it says.
+func TestReadmeError(t *testing.T) {
+	shown := regexp.MustCompile(`policy\.toml:41:9: rule "flood": .*`).FindString(readme(t))
+	if shown == "" {
+		t.Fatal("README shows no mistake")
+	}
+	text := strings.Repeat("\n", 38) + "[[rule]]\nname = \"flood\"\nwhen = 'client.ipp == \"\"'\nreply = \"421 4.7.0 no\"\n"
+	if status, out := run(t, text, "check", "POLICY"); status != exitNo || !strings.Contains(out, shown) {
+		t.Errorf("exit status %d, printed %q, README says %q", status, out, shown)
+	}
+}
+
+// TestReadmeField: the field that README shows is what the writer writes, letter by letter.
+func TestReadmeField(t *testing.T) {
+	shown := regexp.MustCompile("(?s)```\nAuthentication-Results: (.*?)\nGatepost-Id").FindStringSubmatch(readme(t))
+	if shown == nil {
+		t.Fatal("README shows no field")
+	}
+	field, err := authres.Parse(shown[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := authres.Format(field); got != shown[1] {
+		t.Errorf("got\n%s\nwant\n%s", got, shown[1])
+	}
+}
+
+// TestReadmeCommands: each command that README names exists.
+func TestReadmeCommands(t *testing.T) {
+	for _, m := range regexp.MustCompile("`?gatepost ([a-z]+)").FindAllStringSubmatch(readme(t), -1) {
+		if status, out := run(t, "", m[1], "--help"); status != exitDone || !strings.Contains(out, "Usage:") {
+			t.Errorf("gatepost %s --help: exit status %d\n%s", m[1], status, out)
+		}
+	}
+}
