@@ -139,29 +139,31 @@ func (d *Directive) setDomain(rest string, needed bool) error {
 	return checkDomainSpec(spec)
 }
 
-// cutBits takes the dual-cidr-length off the end: "/24", "//64", "/24//64" (RFC 7208 5.6). A slash inside of a macro is none.
+// cutBits takes the dual-cidr-length off the end: "/24", "//64", "/24//64" (RFC 7208 5.6). Any other slash is part of the domain.
 func (d *Directive) cutBits(rest string) (string, error) {
-	spec := rest
-	if i := strings.LastIndex(rest, "}"); i >= 0 {
-		spec = rest[i:]
-	}
-	i := strings.IndexByte(spec, '/')
-	if i < 0 {
-		return rest, nil
-	}
-	i += len(rest) - len(spec)
-	head, lengths := rest[:i], rest[i:]
-	four, six, both := strings.Cut(lengths, "//")
 	var err error
-	if both {
-		if d.Bits6, err = bits(six, 128); err != nil {
+	if head, length, found := cutDigits(rest, "//"); found {
+		if d.Bits6, err = bits(length, 128); err != nil {
 			return "", err
 		}
+		rest = head
 	}
-	if four != "" {
-		d.Bits4, err = bits(strings.TrimPrefix(four, "/"), 32)
+	if head, length, found := cutDigits(rest, "/"); found {
+		if d.Bits4, err = bits(length, 32); err != nil {
+			return "", err
+		}
+		rest = head
 	}
-	return head, err
+	return rest, nil
+}
+
+// cutDigits cuts a separator and the digits behind it off the end.
+func cutDigits(s, separator string) (head, digits string, found bool) {
+	bare := strings.TrimRight(s, "0123456789")
+	if len(bare) == len(s) || !strings.HasSuffix(bare, separator) {
+		return s, "", false
+	}
+	return strings.TrimSuffix(bare, separator), s[len(bare):], true
 }
 
 // bits reads a cidr length: no leading zeros, in range.
