@@ -1,0 +1,190 @@
+package postfix
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// rule gives a policy whose one rule refuses at a stage that its fact decides.
+func rule(condition, reply, more string) string {
+	return fmt.Sprintf("mode = \"enforce\"\n[trust]\nnetworks = []\n[[rule]]\nname = \"r\"\nwhen = '''%s'''\nreply = \"%s\"\n%s\n", condition, reply, more)
+}
+
+// conditions that become known at each stage.
+var conditions = map[string]string{
+	"connect": `client.ip == "198.51.100.1"`,
+	"helo":    `helo.name == "mail.example.org"`,
+	"mail":    `sender.domain == "example.org"`,
+	"rcpt":    `rcpt.local == "u"`,
+	"data":    `author.domain == "example.org"`,
+}
+
+// TestSpokenAtRcpt: with delay_reject, the default, every refusal that is decided before the end of the message is spoken at RCPT with code,
+// enhanced code, text and id; Postfix then serves the next command.
+func TestSpokenAtRcpt(t *testing.T) {
+	for _, reply := range []string{"450 4.7.1", "451 4.3.0", "452 4.3.1", "550 5.7.1", "553 5.7.1", "554 5.7.1"} {
+		for stage, condition := range conditions {
+			setPolicy(t, rule(condition, reply+" because", ""))
+			c := dial(t, site.Postfix.SMTP, bad)
+			want(t, c, "MAIL FROM:<a@example.org>", "250 2.1.0 Ok")
+			full := regexp.MustCompile("^" + regexp.QuoteMeta(reply+" ") + `(<u@example.net>: Recipient address rejected: )?because \(id [0-9A-HJKMNP-TV-Z]{4}-[0-9A-HJKMNP-TV-Z]{4}\)$`)
+			if stage == "data" {
+				want(t, c, "RCPT TO:<u@example.net>", "250")
+				got, err := c.Message(mail("a@example.org", subject()))
+				if err != nil || !full.MatchString(got) {
+					t.Errorf("%s decided at %s: %q, %v", reply, stage, got, err)
+				}
+				continue
+			}
+			got, err := c.Do("RCPT TO:<u@example.net>")
+			if err != nil || !full.MatchString(got) {
+				t.Errorf("%s decided at %s: %q, %v", reply, stage, got, err)
+			}
+			want(t, c, "RSET", "250")
+		}
+	}
+}
+
+// Test421 closes the connection where it is spoken.
+func Test421(t *testing.T) {
+	setPolicy(t, rule(conditions["connect"], "421 4.7.0 slow down", ""))
+	c := dial(t, site.Postfix.SMTP, bad)
+	want(t, c, "MAIL FROM:<a@example.org>", "250")
+	want(t, c, "RCPT TO:<u@example.net>", "421 4.7.0 slow down (id ")
+	if reply, err := c.Do("NOOP"); err == nil {
+		t.Errorf("the connection is still open: %q", reply)
+	}
+}
+
+// TestAtOnce: what Postfix makes of a refusal at each stage, as it was found to do (at connect our text is lost, the code is not).
+func TestAtOnce(t *testing.T) {
+	for _, mode := range []string{"at_once = true", "[server]\ndelay_reject = false"} {
+		for _, c := range []struct{ stage, reply, greeting, helo, mail, rcpt string }{
+			{"connect", "554 5.7.1", "554", "", "", ""},
+			{"connect", "421 4.7.0", "421", "", "", ""},
+			{"connect", "450 4.7.1", "220", "250", "450 4.7.1 because (id ", ""},
+			{"helo", "550 5.7.1", "220", "250", "550 5.7.1 because (id ", ""},
+			{"helo", "450 4.7.1", "220", "250", "450 4.7.1 because (id ", ""},
+			{"helo", "421 4.7.0", "220", "421 4.7.0 because (id ", "", ""},
+			{"mail", "553 5.7.1", "220", "250", "553 5.7.1 because (id ", ""},
+			{"mail", "451 4.7.1", "220", "250", "451 4.7.1 because (id ", ""},
+			{"mail", "421 4.7.0", "220", "250", "421 4.7.0 because (id ", ""},
+			{"rcpt", "554 5.7.1", "220", "250", "250", "554 5.7.1 because (id "},
+			{"rcpt", "421 4.7.0", "220", "250", "250", "421 4.7.0 because (id "},
+		} {
+			t.Run(strings.Fields(mode)[0]+" "+c.stage+" "+c.reply, func(t *testing.T) {
+				policy := rule(conditions[c.stage], c.reply+" because", mode)
+				if strings.HasPrefix(mode, "[") {
+					policy = strings.Replace(rule(conditions[c.stage], c.reply+" because", ""), "[trust]", mode+"\n[trust]", 1)
+				}
+				setPolicy(t, policy)
+				playEarly(t, c.greeting, c.helo, c.mail, c.rcpt)
+			})
+		}
+	}
+}
+
+func playEarly(t *testing.T, greeting, helo, mail, rcpt string) {
+	t.Helper()
+	c, err := Dial(site.Postfix.SMTP)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	want(t, c, "EHLO xclient.test", "250")
+	want(t, c, "XCLIENT "+bad, greeting)
+	for _, step := range []struct{ command, reply string }{
+		{"EHLO mail.example.org", helo}, {"MAIL FROM:<a@example.org>", mail}, {"RCPT TO:<u@example.net>", rcpt},
+	} {
+		if step.reply == "" {
+			return
+		}
+		want(t, c, step.command, step.reply)
+	}
+}
+
+// TestRecipients: each recipient gets its own decision; nothing slips through behind another's accept (RFC 5321 4.5.1).
+func TestRecipients(t *testing.T) {
+	policy := `mode = "enforce"
+[trust]
+networks = []
+[list]
+block = ["198.51.100.0/24"]
+[[rule]]
+name = "postmaster"
+when = 'rcpt.local in ["postmaster", "abuse"]'
+action = "accept"
+[[rule]]
+name = "listed"
+when = 'client.ip in list.block'
+reply = "554 5.7.1 listed"
+[[rule]]
+name = "late"
+when = 'author.domain == "nodmarc.example"'
+reply = "550 5.7.1 late"
+`
+	setPolicy(t, policy)
+	t.Run("postmaster of a listed client, then another", func(t *testing.T) {
+		c := dial(t, site.Postfix.SMTP, bad)
+		want(t, c, "MAIL FROM:<a@example.org>", "250")
+		want(t, c, "RCPT TO:<postmaster@example.net>", "250")
+		want(t, c, "RCPT TO:<u@example.net>", "554 5.7.1 listed (id ")
+		s := subject()
+		if got, err := c.Message(mail("a@example.org", s)); err != nil || !strings.HasPrefix(got, "250") {
+			t.Fatalf("%q, %v", got, err)
+		}
+		delivered(t, "postmaster", s)
+	})
+	t.Run("the reverse, and <Postmaster> without a domain", func(t *testing.T) {
+		c := dial(t, site.Postfix.SMTP, bad)
+		want(t, c, "MAIL FROM:<a@example.org>", "250")
+		want(t, c, "RCPT TO:<u@example.net>", "554 5.7.1 listed (id ")
+		want(t, c, "RCPT TO:<Postmaster>", "250")
+		want(t, c, "RCPT TO:<abuse@example.net>", "250")
+	})
+	t.Run("of another class: 452, then in a transaction of its own", func(t *testing.T) {
+		c := dial(t, site.Postfix.SMTP, good)
+		want(t, c, "MAIL FROM:<a@nodmarc.example>", "250")
+		want(t, c, "RCPT TO:<postmaster@example.net>", "250")
+		want(t, c, "RCPT TO:<u@example.net>", "452 4.5.3 ")
+		if got, err := c.Message(mail("a@nodmarc.example", subject())); err != nil || !strings.HasPrefix(got, "250") {
+			t.Fatalf("postmaster: %q, %v", got, err)
+		}
+		want(t, c, "MAIL FROM:<a@nodmarc.example>", "250")
+		want(t, c, "RCPT TO:<u@example.net>", "250")
+		if got, err := c.Message(mail("a@nodmarc.example", subject())); err != nil || !strings.HasPrefix(got, "550 5.7.1 late (id ") {
+			t.Fatalf("u: %q, %v", got, err)
+		}
+	})
+	t.Run("a virtual alias recipient is judged though {rcpt_mailer} says error", func(t *testing.T) {
+		c := dial(t, site.Postfix.SMTP, bad)
+		want(t, c, "MAIL FROM:<a@example.org>", "250")
+		want(t, c, "RCPT TO:<list@alias.example.net>", "554 5.7.1 listed (id ")
+	})
+	t.Run("one that Postfix refuses among accepted ones", func(t *testing.T) {
+		c := dial(t, site.Postfix.SMTP, good)
+		want(t, c, "MAIL FROM:<a@example.org>", "250")
+		want(t, c, "RCPT TO:<u@example.net>", "250")
+		want(t, c, "RCPT TO:<nobody@example.net>", "550 5.1.1")
+		want(t, c, "RCPT TO:<v@example.net>", "250")
+		s := subject()
+		if got, err := c.Message(mail("a@example.org", s)); err != nil || !strings.HasPrefix(got, "250") {
+			t.Fatalf("%q, %v", got, err)
+		}
+		delivered(t, "u", s)
+		delivered(t, "v", s)
+	})
+	t.Run("2,000 recipients", func(t *testing.T) {
+		c := dial(t, site.Postfix.SMTP, good)
+		want(t, c, "MAIL FROM:<a@example.org>", "250")
+		for i := range 2000 {
+			want(t, c, fmt.Sprintf("RCPT TO:<u%d@example.net>", i+1), "250")
+		}
+		want(t, c, "RCPT TO:<postmaster@example.net>", "452 4.5.3 ")
+		if got, err := c.Message(mail("a@example.org", subject())); err != nil || !strings.HasPrefix(got, "250") {
+			t.Fatalf("%q, %v", got, err)
+		}
+	})
+}

@@ -1,0 +1,200 @@
+package postfix
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"gatepost.example/filter/resolve/resolvetest"
+)
+
+// Site is a Postfix with Gatepost behind it and a DNS zone of its own.
+type Site struct {
+	Postfix *Instance
+	DNS     *resolvetest.Server
+	dir     string
+	milter  string // address of the milter socket
+	daemon  *exec.Cmd
+	ended   chan error
+}
+
+// Build builds the daemon from the project's folder.
+func Build(ctx context.Context, project, into string) (string, error) {
+	binary := filepath.Join(into, "gatepost")
+	c := exec.CommandContext(ctx, "go", "build", "-o", binary, "./cmd/gatepost")
+	c.Dir = project
+	if out, err := c.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("go build: %w: %s", err, out)
+	}
+	return binary, nil
+}
+
+// StartSite starts DNS with a zone, the daemon with a policy, and Postfix. The policy lacks what the site itself knows: [listen],
+// [dns] and [server] with directory and name are added to it.
+func StartSite(ctx context.Context, binary, zone, policy string, more map[string]string) (*Site, error) {
+	dir, err := os.MkdirTemp("", "gatepost-site-")
+	if err != nil {
+		return nil, err
+	}
+	s := &Site{dir: dir}
+	if err := s.start(ctx, binary, zone, policy, more); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *Site) start(ctx context.Context, binary, zone, policy string, more map[string]string) error {
+	parsed, err := resolvetest.Parse(zone)
+	if err != nil {
+		return err
+	}
+	if s.DNS, err = resolvetest.NewServer(parsed); err != nil {
+		return err
+	}
+	ports, err := FreePorts(1)
+	if err != nil {
+		return err
+	}
+	s.milter = fmt.Sprintf("127.0.0.1:%d", ports[0])
+	if err := s.writePolicy(policy); err != nil {
+		return err
+	}
+	if err := s.StartDaemon(binary); err != nil {
+		return err
+	}
+	s.Postfix, err = Start(ctx, "inet:"+s.milter, more)
+	return err
+}
+
+// PolicyFile is where the daemon reads its policy.
+func (s *Site) PolicyFile() string { return filepath.Join(s.dir, "policy.toml") }
+
+// writePolicy puts the site's own settings into a policy: into its sections where it has them.
+func (s *Site) writePolicy(policy string) error {
+	for _, section := range []struct{ name, lines string }{
+		{"[listen]", fmt.Sprintf("milter = [\"inet:%s\"]\n", s.milter)},
+		{"[server]", fmt.Sprintf("name = %q\ndirectory = %q\n", Hostname, filepath.Join(s.dir, "state"))},
+		{"[dns]", fmt.Sprintf("servers = [%q]\ntimeout = \"1s\"\nbudget = \"3s\"\n", s.DNS.Addr())},
+		{"[log]", "format = \"json\"\n"},
+	} {
+		if before, after, found := strings.Cut(policy, section.name+"\n"); found {
+			policy = before + section.name + "\n" + section.lines + after
+			continue
+		}
+		head, rules := policy, ""
+		if i := strings.Index(policy, "["); i >= 0 {
+			head, rules = policy[:i], policy[i:]
+		}
+		policy = head + section.name + "\n" + section.lines + rules
+	}
+	return os.WriteFile(s.PolicyFile(), []byte(policy), 0o644)
+}
+
+// StartDaemon starts the daemon and waits until it serves.
+func (s *Site) StartDaemon(binary string) error {
+	log, err := os.OpenFile(filepath.Join(s.dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	s.daemon = exec.Command(binary, "serve", "--policy", s.PolicyFile())
+	s.daemon.Stderr = log
+	if err := s.daemon.Start(); err != nil {
+		return err
+	}
+	s.ended = make(chan error, 1)
+	go func(c *exec.Cmd, ended chan error) { ended <- c.Wait() }(s.daemon, s.ended)
+	for range 200 {
+		if c, err := net.DialTimeout("tcp", s.milter, time.Second); err == nil {
+			c.Close()
+			return nil
+		}
+		select {
+		case err := <-s.ended:
+			s.daemon = nil
+			return fmt.Errorf("gatepost serve ended: %v\n%s", err, s.Log())
+		case <-time.After(25 * time.Millisecond):
+		}
+	}
+	return errors.New("gatepost serve does not listen")
+}
+
+// StopDaemon ends the daemon as systemd does, by SIGTERM, and gives how it ended.
+func (s *Site) StopDaemon() error {
+	if s.daemon == nil {
+		return nil
+	}
+	s.daemon.Process.Signal(syscall.SIGTERM)
+	defer func() { s.daemon = nil }()
+	select {
+	case err := <-s.ended:
+		return err
+	case <-time.After(20 * time.Second):
+		s.daemon.Process.Kill()
+		<-s.ended
+		return errors.New("gatepost serve did not end within 20 s of SIGTERM")
+	}
+}
+
+// SetPolicy writes another policy, sends SIGHUP, and waits until the daemon says that it follows it, or that it does not.
+func (s *Site) SetPolicy(policy string) error {
+	if err := s.writePolicy(policy); err != nil {
+		return err
+	}
+	before := len(s.Log())
+	s.daemon.Process.Signal(syscall.SIGHUP)
+	for range 400 {
+		news := s.Log()[before:]
+		if strings.Contains(news, "policy reloaded") {
+			return nil
+		}
+		if strings.Contains(news, "policy not reloaded") {
+			return fmt.Errorf("not reloaded: %s", news)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return errors.New("SIGHUP was not heard")
+}
+
+// Log gives all that the daemon logged.
+func (s *Site) Log() string {
+	text, _ := os.ReadFile(filepath.Join(s.dir, "log"))
+	return string(text)
+}
+
+// Decisions gives the decisions that the daemon logged, in their order.
+func (s *Site) Decisions() []map[string]any {
+	var out []map[string]any
+	lines := bufio.NewScanner(bytes.NewReader([]byte(s.Log())))
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		var line map[string]any
+		if json.Unmarshal(lines.Bytes(), &line) == nil && line["msg"] == "decision" {
+			out = append(out, line)
+		}
+	}
+	return out
+}
+
+// Close ends everything and removes every trace.
+func (s *Site) Close() {
+	if s.Postfix != nil {
+		s.Postfix.Stop()
+	}
+	s.StopDaemon()
+	if s.DNS != nil {
+		s.DNS.Close()
+	}
+	os.RemoveAll(s.dir)
+}
