@@ -19,7 +19,7 @@ help:
 build:
 	CGO_ENABLED=0 go build -trimpath -o gatepost ./cmd/gatepost
 
-test: packages-needed lint unit fuzz postfix conformance
+test: packages-needed lint unit fuzz postfix demo conformance
 	@echo "make test: all passed"
 
 # Installs what is missing as root or by sudo; the system's Postfix is not started.
