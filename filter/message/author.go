@@ -45,8 +45,11 @@ func ExtractAuthor(h *Header) Author {
 	return a
 }
 
+// maxDomains bounds the domains that are told apart; more than one is all that anybody asks.
+const maxDomains = 20
+
 func (a *Author) addDomain(domain string) {
-	if !slices.Contains(a.Domains, domain) {
+	if len(a.Domains) < maxDomains && !slices.Contains(a.Domains, domain) {
 		a.Domains = append(a.Domains, domain)
 	}
 }

@@ -1,0 +1,111 @@
+package message
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+func authorOf(fields ...string) Author {
+	h := NewHeader()
+	for _, f := range fields {
+		name, value, _ := strings.Cut(f, ":")
+		h.Add(name, value)
+	}
+	return ExtractAuthor(h)
+}
+
+// TestHonestAuthors: odd forms that all mail readers understand alike count as one author domain.
+func TestHonestAuthors(t *testing.T) {
+	for _, c := range []struct{ field, address, domain string }{
+		{"From: a@x.test", "a@x.test", "x.test"},
+		{"From: A <a@X.Test>", "a@X.Test", "x.test"},
+		{"from:a@x.test", "a@x.test", "x.test"},
+		{"From : a@x.test", "a@x.test", "x.test"},
+		{"From: info@x.test <info@x.test>", "info@x.test", "x.test"},
+		{"From: Doe, John <j@x.test>", "j@x.test", "x.test"},
+		{`From: "Doe, John" <j@x.test>`, "j@x.test", "x.test"},
+		{`From: "a@y.test" <j@x.test>`, "j@x.test", "x.test"},
+		{"From: =?unknown-8bit?Q?J=F6rg?= <j@x.test>", "j@x.test", "x.test"},
+		{"From: =?utf-8?B?YUB5LnRlc3Q=?= <j@x.test>", "j@x.test", "x.test"},
+		{"From: j@x.test (John)", "j@x.test", "x.test"},
+		{"From: (a@y.test) j@x.test", "j@x.test", "x.test"},
+		{"From: John\r\n <j@x.test>", "j@x.test", "x.test"},
+		{"From: j@x.test.", "j@x.test.", "x.test"},
+		{"From: j @ x.test", "j@x.test", "x.test"},
+		{"From: j@b\u00fccher.test", "j@b\u00fccher.test", "xn--bcher-kva.test"},
+		{`From: "x@evil.test"@a.test`, `"x@evil.test"@a.test`, "a.test"},
+		{"From: a@x.test, b@x.test", "", "x.test"},
+		{"From: The team: a@x.test, b@x.test;", "", "x.test"},
+	} {
+		got := authorOf(c.field)
+		if got.Fields != 1 || got.Address != c.address || got.Domain != c.domain {
+			t.Errorf("%q: %+v, want address %q and domain %q", c.field, got, c.address, c.domain)
+		}
+	}
+}
+
+// TestDoubtfulAuthors: where mail readers could see different authors, or none, there is no one domain that could pass for the message.
+func TestDoubtfulAuthors(t *testing.T) {
+	for _, c := range []struct {
+		why    string
+		fields []string
+	}{
+		{"no From", []string{"To: a@x.test"}},
+		{"two fields", []string{"From: a@x.test", "From: b@y.test"}},
+		{"two fields of one domain", []string{"From: a@x.test", "From: b@x.test"}},
+		{"two addresses", []string{"From: a@x.test, b@y.test"}},
+		{"two in angles", []string{"From: <a@x.test> <b@y.test>"}},
+		{"a bare address as the name of another", []string{"From: a@x.test <b@y.test>"}},
+		{"a source route", []string{"From: <@a.test,@b.test:c@x.test>"}},
+		{"an angle that is never closed", []string{"From: a <b@x.test"}},
+		{"a quote that is never closed", []string{`From: "a <b@x.test>`}},
+		{"a comment that is never closed", []string{"From: (a b@x.test"}},
+		{"NUL", []string{"From: a@x.test\x00@y.test"}},
+		{"a bare CR", []string{"From: a@x.test\rFrom: b@y.test"}},
+		{"a bare LF", []string{"From: a@x.test\nFrom: b@y.test"}},
+		{"a byte order mark before the name", []string{"\ufeffFrom: a@x.test"}},
+		{"a control character in the name", []string{"Fr\x01om: a@x.test"}},
+		{"several @", []string{"From: a@x.test@y.test"}},
+		{"no address", []string{"From: MAILER-DAEMON"}},
+		{"an empty group", []string{"From: undisclosed:;"}},
+		{"an address literal", []string{"From: a@[192.0.2.1]"}},
+		{"an empty domain", []string{"From: a@"}},
+		{"an empty field", []string{"From:"}},
+	} {
+		if got := authorOf(c.fields...); got.Domain != "" {
+			t.Errorf("%s: %+v", c.why, got)
+		}
+	}
+}
+
+var visible = regexp.MustCompile(`^[^"(\\]*<[a-z]+@([a-z]+\.test)>[^"(\\]*<[a-z]+@([a-z]+\.test)>`)
+
+// FuzzAuthor: two addresses of two domains in angles, plainly visible, never give one author domain; and a domain is always a clean name.
+func FuzzAuthor(f *testing.F) {
+	for _, value := range []string{" a@x.test", " <a@x.test> <b@y.test>", ` "q" <a@x.test>`, " g: a@x.test;", " (c (d)) a@x.test", " a@x.test,,<", "\x00"} {
+		f.Add(value)
+	}
+	f.Fuzz(func(t *testing.T, value string) {
+		got := authorOf("From:" + value)
+		if got.Domain != strings.ToLower(got.Domain) || strings.ContainsAny(got.Domain, " \t\r\n<>@\"()") {
+			t.Errorf("%q: domain %q", value, got.Domain)
+		}
+		if m := visible.FindStringSubmatch(value); m != nil && m[1] != m[2] && got.Domain != "" {
+			t.Errorf("%q: one domain %q", value, got.Domain)
+		}
+	})
+}
+
+// BenchmarkAuthor: time is straight in the size of the field.
+func BenchmarkAuthor(b *testing.B) {
+	for _, n := range []int{100, 1000, 10000} {
+		value := "From: " + strings.Repeat("a@x.test, ", n)
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			for b.Loop() {
+				authorOf(value)
+			}
+		})
+	}
+}
