@@ -3,8 +3,8 @@ package message
 import (
 	"bytes"
 	"crypto"
-	_ "crypto/sha256"
 	"crypto/sha256"
+	_ "crypto/sha256"
 	"encoding/base64"
 	"math/rand/v2"
 	"regexp"
