@@ -4,6 +4,7 @@ package postfix
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -21,7 +22,8 @@ type Instance struct {
 	Dir        string // its folder, removed by Stop
 	SMTP       string // host:port of the service for strangers
 	SMTP6      string // the same on ::1
-	Submission string // host:port of a service whose {daemon_port} is its own
+	Submission string // host:port of a service whose {daemon_name} is ORIGINATING, as in the submission service that Postfix ships
+	folder     *Folder
 	nobody     int
 }
 
@@ -45,30 +47,36 @@ func Missing() string {
 	return ""
 }
 
-// Start starts an instance whose smtpd asks the milters; more adds to main.cf or replaces parts of it.
+// endPostfix ends an instance by its own master process; what does not obey within five seconds is killed by Postfix itself.
+const endPostfix = `/usr/sbin/postfix -c "$1/etc" stop >/dev/null 2>&1`
+
+// Start starts an instance whose smtpd asks the milter ("inet:127.0.0.1:8894", "unix:/path"); more adds to main.cf or replaces parts of it.
 func Start(ctx context.Context, milter string, more map[string]string) (*Instance, error) {
-	dir, err := os.MkdirTemp("", "gatepost-postfix-")
+	folder, err := NewFolder("gatepost-postfix-", endPostfix)
 	if err != nil {
 		return nil, err
 	}
-	i := &Instance{Dir: dir}
+	i := &Instance{Dir: folder.Path, folder: folder}
+	if err := i.start(ctx, milter, more); err != nil {
+		return nil, errors.Join(err, i.Stop())
+	}
+	return i, nil
+}
+
+func (i *Instance) start(ctx context.Context, milter string, more map[string]string) error {
 	if err := i.prepare(milter, more); err != nil {
-		os.RemoveAll(dir)
-		return nil, err
+		return err
 	}
 	if out, err := i.command(ctx, "start"); err != nil {
-		os.RemoveAll(dir)
-		return nil, fmt.Errorf("postfix start: %w: %s", err, out)
+		return fmt.Errorf("postfix start: %w: %s", err, out)
 	}
 	for range 100 {
 		if c, err := net.DialTimeout("tcp", i.SMTP, time.Second); err == nil {
-			c.Close()
-			return i, nil
+			return c.Close()
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
-	i.Stop()
-	return nil, fmt.Errorf("postfix does not answer on %s", i.SMTP)
+	return fmt.Errorf("postfix does not answer on %s; its log ends with:\n%s", i.SMTP, i.Log())
 }
 
 // command runs postfix(1) on the instance.
@@ -79,11 +87,8 @@ func (i *Instance) command(ctx context.Context, verb string) (string, error) {
 	return string(out), err
 }
 
-// Stop ends the instance by its own master process and removes its folder.
-func (i *Instance) Stop() {
-	i.command(context.Background(), "stop")
-	os.RemoveAll(i.Dir)
-}
+// Stop ends the instance and removes its folder. The system's Postfix is another instance and never meant.
+func (i *Instance) Stop() error { return i.folder.Remove() }
 
 func (i *Instance) prepare(milter string, more map[string]string) error {
 	nobody, err := user.Lookup("nobody")
@@ -99,9 +104,6 @@ func (i *Instance) prepare(milter string, more map[string]string) error {
 	}
 	uid, err := strconv.Atoi(owner.Uid)
 	if err != nil {
-		return err
-	}
-	if err := os.Chmod(i.Dir, 0o755); err != nil {
 		return err
 	}
 	for _, d := range []struct {
@@ -173,6 +175,7 @@ func (i *Instance) masterCF(ports []int) string {
 	return fmt.Sprintf(`127.0.0.1:%d inet n - n - - smtpd
 [::1]:%d inet n - n - - smtpd
 127.0.0.1:%d inet n - n - - smtpd
+  -o milter_macro_daemon_name=ORIGINATING
 pickup unix n - n 60 1 pickup
 cleanup unix n - n - 0 cleanup
 qmgr unix n - n 300 1 qmgr

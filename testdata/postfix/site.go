@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -22,6 +23,7 @@ import (
 type Site struct {
 	Postfix *Instance
 	DNS     *resolvetest.Server
+	folder  *Folder
 	dir     string
 	milter  string // address of the milter socket
 	daemon  *exec.Cmd
@@ -42,17 +44,21 @@ func Build(ctx context.Context, project, into string) (string, error) {
 // StartSite starts DNS with a zone, the daemon with a policy, and Postfix. The policy lacks what the site itself knows: [listen],
 // [dns] and [server] with directory and name are added to it.
 func StartSite(ctx context.Context, binary, zone, policy string, more map[string]string) (*Site, error) {
-	dir, err := os.MkdirTemp("", "gatepost-site-")
+	folder, err := NewFolder("gatepost-site-", endDaemon)
 	if err != nil {
 		return nil, err
 	}
-	s := &Site{dir: dir}
+	s := &Site{folder: folder, dir: folder.Path}
 	if err := s.start(ctx, binary, zone, policy, more); err != nil {
-		s.Close()
-		return nil, err
+		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
 }
+
+// endDaemon ends a daemon that this process did not live to end: while one runs, its number stands in the file pid.
+const endDaemon = `if [ -s "$1/pid" ]; then kill "$(cat "$1/pid")" 2>/dev/null; fi`
+
+func (s *Site) pidFile() string { return filepath.Join(s.dir, "pid") }
 
 func (s *Site) start(ctx context.Context, binary, zone, policy string, more map[string]string) error {
 	parsed, err := resolvetest.Parse(zone)
@@ -111,6 +117,10 @@ func (s *Site) StartDaemon(binary string) error {
 	s.daemon = exec.Command(binary, "serve", "--policy", s.PolicyFile())
 	s.daemon.Stderr = log
 	if err := s.daemon.Start(); err != nil {
+		s.daemon = nil
+		return err
+	}
+	if err := os.WriteFile(s.pidFile(), []byte(strconv.Itoa(s.daemon.Process.Pid)), 0o644); err != nil {
 		return err
 	}
 	s.ended = make(chan error, 1)
@@ -131,12 +141,20 @@ func (s *Site) StartDaemon(binary string) error {
 }
 
 // StopDaemon ends the daemon as systemd does, by SIGTERM, and gives how it ended.
-func (s *Site) StopDaemon() error {
+func (s *Site) StopDaemon() error { return s.endDaemon(syscall.SIGTERM) }
+
+// KillDaemon ends the daemon as the kernel does that has no memory left.
+func (s *Site) KillDaemon() { s.endDaemon(syscall.SIGKILL) }
+
+func (s *Site) endDaemon(by os.Signal) error {
 	if s.daemon == nil {
 		return nil
 	}
-	s.daemon.Process.Signal(syscall.SIGTERM)
-	defer func() { s.daemon = nil }()
+	defer func() {
+		s.daemon = nil
+		os.Remove(s.pidFile())
+	}()
+	s.daemon.Process.Signal(by)
 	select {
 	case err := <-s.ended:
 		return err
@@ -188,13 +206,14 @@ func (s *Site) Decisions() []map[string]any {
 }
 
 // Close ends everything and removes every trace.
-func (s *Site) Close() {
+func (s *Site) Close() error {
+	var errs []error
 	if s.Postfix != nil {
-		s.Postfix.Stop()
+		errs = append(errs, s.Postfix.Stop())
 	}
-	s.StopDaemon()
+	errs = append(errs, s.StopDaemon())
 	if s.DNS != nil {
-		s.DNS.Close()
+		errs = append(errs, s.DNS.Close())
 	}
-	os.RemoveAll(s.dir)
+	return errors.Join(append(errs, s.folder.Remove())...)
 }

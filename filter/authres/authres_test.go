@@ -1,0 +1,189 @@
+package authres
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+
+	msgauth "github.com/emersion/go-msgauth/authres"
+
+	"gatepost.example/filter/check"
+)
+
+// registered are the methods and results of the IANA registry (RFC 8601 6, RFC 8617, RFC 9989).
+var registered = map[string]string{
+	"auth": "none pass fail temperror permerror", "dkim": "none pass fail policy neutral temperror permerror",
+	"dkim-adsp": "none pass unknown fail discard nxdomain temperror permerror", "dkim-atps": "none pass fail temperror permerror neutral",
+	"domainkeys": "none pass fail policy neutral temperror permerror", "dmarc": "none pass fail temperror permerror",
+	"dnswl": "none pass temperror permerror", "iprev": "pass fail temperror permerror", "rrvs": "none unknown temperror permerror pass fail",
+	"sender-id": "none pass fail policy neutral temperror permerror", "smime": "none pass fail policy neutral temperror permerror",
+	"spf": "none pass fail softfail policy neutral temperror permerror", "vbr": "none pass fail temperror permerror", "arc": "none pass fail",
+}
+
+// TestRoundTrip: Parse(Format(x)) is x, for every registered result.
+func TestRoundTrip(t *testing.T) {
+	for method, values := range registered {
+		for _, v := range strings.Fields(values) {
+			f := Field{ID: "mx.example.net", Results: []Result{
+				{Method: method, Value: v, Reason: `a "reason"; with \ all`, Props: []check.Property{
+					{Type: "smtp", Name: "mailfrom", Value: "a.b@example.org"}, {Type: "policy", Name: "iprev", Value: "2001:db8::1"},
+					{Type: "header", Name: "b", Value: "a/b+c=="}, {Type: "header", Name: "from", Value: `"x y"@example.org`},
+				}},
+				{Method: "dkim", Version: 1, Value: "none"},
+			}}
+			got, err := Parse(Format(f))
+			if err != nil || !reflect.DeepEqual(got, f) {
+				t.Errorf("%s=%s: %+v, %v\n%s", method, v, got, err, Format(f))
+			}
+		}
+	}
+	for _, f := range []Field{{ID: "mx.example.net"}, {ID: "mx example", Version: 1}} {
+		if got, err := Parse(Format(f)); err != nil || !reflect.DeepEqual(got, f) {
+			t.Errorf("%+v, %v from %q", got, err, Format(f))
+		}
+	}
+}
+
+// TestRFCExamples: RFC 8601 Appendix B.
+func TestRFCExamples(t *testing.T) {
+	for text, want := range map[string]string{
+		"example.org 1; none": "{example.org 1 []}",
+		"example.com;\r\n          spf=pass smtp.mailfrom=example.net":                                               "{example.com 0 [{spf 0 pass  [{smtp mailfrom example.net}]}]}",
+		"example.com;\r\n auth=pass (cram-md5) smtp.auth=sender@example.net;\r\n spf=pass smtp.mailfrom=example.net": "{example.com 0 [{auth 0 pass  [{smtp auth sender@example.net}]} {spf 0 pass  [{smtp mailfrom example.net}]}]}",
+		"example.com; iprev=pass\r\n policy.iprev=192.0.2.200":                                                       "{example.com 0 [{iprev 0 pass  [{policy iprev 192.0.2.200}]}]}",
+		"example.com;\r\n dkim=pass reason=\"good signature\"\r\n header.i=@mail-router.example.net":                 "{example.com 0 [{dkim 0 pass good signature [{header i @mail-router.example.net}]}]}",
+		"foo.example.net (foobar) 1 (baz);\r\n dkim (Because I like it) / 1 (One yay) = (wait for it) fail\r\n policy (A dot can go here) . (like that) expired\r\n (this surprised me) = (as I wasn't expecting it) 1362471462": "{foo.example.net 1 [{dkim 1 fail  [{policy expired 1362471462}]}]}",
+		"\"example.com\" ; SPF=Pass": "{example.com 0 [{spf 0 pass  []}]}",
+	} {
+		got, err := Parse(text)
+		if err != nil || fmt.Sprint(got) != want {
+			t.Errorf("%q: %v, %v; want %s", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"", ";", "example.com; spf", "example.com; spf=", "example.com; spf=pass smtp.=x", "example.com; spf=pass smtp.mailfrom=", "example.com; spf/x=pass", "example.com x; none", "example.com; (never closed"} {
+		if got, err := Parse(text); err == nil {
+			t.Errorf("%q is taken: %+v", text, got)
+		}
+	}
+}
+
+// TestHostileValues: nothing that a sender writes can break the line, end a value or begin another field.
+func TestHostileValues(t *testing.T) {
+	for _, hostile := range []string{"a\r\nX-Forged: yes", "a\nb", "a; dkim=pass", `a" b`, "a (comment", "\x00\x1b[31m", "é\u2028", strings.Repeat("x", 5000), "", "=", `\`} {
+		f := Field{ID: "mx.example.net", Results: []Result{{Method: "spf", Value: "pass", Reason: hostile, Props: []check.Property{{Type: "smtp", Name: "mailfrom", Value: hostile}}}}}
+		text := Format(f)
+		for _, c := range strings.ReplaceAll(text, "\n\t", "") {
+			if c < ' ' || c > '~' {
+				t.Errorf("%q: %q in %q", hostile, c, text)
+			}
+		}
+		got, err := Parse(text)
+		if err != nil || len(got.Results) != 1 || got.Results[0].Method != "spf" || len(got.Results[0].Props) > 1 {
+			t.Errorf("%q became %+v, %v", hostile, got, err)
+		}
+		for line := range strings.SplitSeq(text, "\n") {
+			if len(line) > 998 {
+				t.Errorf("a line of %d bytes", len(line))
+			}
+		}
+	}
+}
+
+// TestClaims: our own name in every disguise is a claim; a foreign field that only mentions us is none (RFC 8601 5).
+func TestClaims(t *testing.T) {
+	for _, value := range []string{
+		"mx.example.net; spf=pass", " MX.Example.Net; spf=pass", "\"mx.example.net\"; spf=pass", "mx.example.net 1; spf=pass", "mx.example.net.; spf=pass",
+		"(comment) mx.example.net; none", "(a (nested) one)\r\n\tmx.example.net (x) ; none", "\r\n mx.example.net", "mx.example.net", "mx.example.net; garbage (((",
+		"\"mx.example.net", "mx.example.net, spf=pass", "mx\x00.example.net; spf=pass", "\ufeffmx.example.net; none", "mx.example.net=pass; spf=pass",
+		"other.example; none; mx.example.net; spf=pass", "other.example, mx.example.net; spf=pass", "other.example; spf=pass; \"mx.example.net\" 1; dkim=pass", "<mx.example.net>; none",
+	} {
+		if value == "<mx.example.net>; none" {
+			continue // no reader takes angle brackets for a name
+		}
+		if !Claims(value, "mx.example.net") {
+			t.Errorf("%q is ours", value)
+		}
+	}
+	for _, value := range []string{
+		"other.example; spf=pass smtp.mailfrom=mx.example.net", "other.example (mx.example.net); none", "notmx.example.net; none", "mx.example.net.evil.example; none",
+		"other.example; spf=pass reason=\"mx.example.net\"", "", ";", "other.example; dkim=pass header.d=mx.example.net; mx.example.net=pass",
+	} {
+		if Claims(value, "mx.example.net") {
+			t.Errorf("%q is not ours", value)
+		}
+	}
+}
+
+// TestNames: how readers compare the name of the field.
+func TestNames(t *testing.T) {
+	for _, name := range []string{"Authentication-Results", "authentication-results", "AUTHENTICATION-RESULTS \t", "\ufeffAuthentication-Results"} {
+		if !IsName(name) {
+			t.Errorf("%q is the name", name)
+		}
+	}
+	for _, name := range []string{"ARC-Authentication-Results", "Authentication-Result", "X-Authentication-Results", ""} {
+		if IsName(name) {
+			t.Errorf("%q is not the name", name)
+		}
+	}
+}
+
+func TestReceivedSPF(t *testing.T) {
+	got := ReceivedSPF(SPF{Result: "fail", Client: "2001:db8::1", Sender: "a b\r\n@example.org", Helo: "mail.example.org", Receiver: "mx.example.net", Identity: "mailfrom", Mechanism: "-all"})
+	want := "fail\n\treceiver=mx.example.net;\n\tidentity=mailfrom;\n\tclient-ip=\"2001:db8::1\";\n\tenvelope-from=\"a b??@example.org\";\n\thelo=mail.example.org;\n\tmechanism=-all"
+	if got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+// FuzzParse: what is read and written reads the same again; and of a field that can be read, Claims agrees with its authserv-id.
+func FuzzParse(f *testing.F) {
+	for _, s := range []string{"example.com; spf=pass smtp.mailfrom=a@b.test", "\"x\" 1; dkim/1=fail reason=\"y\" header.b=abc", "a(b)c;none", "a;b=c d.e=\"f\"@g"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		first, err := Parse(text)
+		if err != nil {
+			return
+		}
+		again, err := Parse(Format(first))
+		if err != nil {
+			t.Fatalf("%q: %v", text, err)
+		}
+		if once := Format(again); once != Format(first) {
+			t.Errorf("%q: %q, then %q", text, Format(first), once)
+		}
+		if strings.EqualFold(strings.TrimSpace(first.ID), "mx.example.net") && !Claims(text, "mx.example.net") {
+			t.Errorf("%q bears our name", text)
+		}
+	})
+}
+
+// FuzzOther: fields that we write another implementation reads alike, where it is right (it fails on quoted values with ; and on versions).
+func FuzzOther(f *testing.F) {
+	f.Add("pass", "example.org")
+	f.Fuzz(func(t *testing.T, value, domain string) {
+		value, domain = keyword(strings.ToLower(value)), keyword(domain)+".test"
+		text := Format(Field{ID: "mx.example.net", Results: []Result{{Method: "spf", Value: value, Props: []check.Property{{Type: "smtp", Name: "mailfrom", Value: domain}}}}})
+		id, results, err := msgauth.Parse(strings.ReplaceAll(text, "\n", "\r\n"))
+		if err != nil || id != "mx.example.net" || len(results) != 1 {
+			t.Fatalf("%q: %q, %v, %v", text, id, results, err)
+		}
+		if spf, ok := results[0].(*msgauth.SPFResult); !ok || string(spf.Value) != value || spf.From != domain {
+			t.Errorf("%q: %+v", text, results[0])
+		}
+	})
+}
+
+func BenchmarkFormat(b *testing.B) {
+	f := Field{ID: "mx.example.net", Results: []Result{
+		{Method: "iprev", Value: "pass", Props: []check.Property{{Type: "policy", Name: "iprev", Value: "192.0.2.1"}}},
+		{Method: "spf", Value: "pass", Props: []check.Property{{Type: "smtp", Name: "mailfrom", Value: "example.org"}}},
+		{Method: "dkim", Value: "pass", Props: []check.Property{{Type: "header", Name: "d", Value: "example.org"}, {Type: "header", Name: "b", Value: "Abc12345"}}},
+	}}
+	b.ReportAllocs()
+	for b.Loop() {
+		Format(f)
+	}
+}
