@@ -21,7 +21,7 @@ import (
 type Instance struct {
 	Dir        string // its folder, removed by Stop
 	SMTP       string // host:port of the service for strangers
-	SMTP6      string // the same on ::1
+	SMTP6      string // the same on ::1, "" on a machine that has no IPv6
 	Submission string // host:port of a service whose {daemon_name} is ORIGINATING, as in the submission service that Postfix ships
 	folder     *Folder
 	nobody     int
@@ -123,7 +123,10 @@ func (i *Instance) prepare(milter string, more map[string]string) error {
 		return err
 	}
 	i.SMTP = fmt.Sprintf("127.0.0.1:%d", ports[0])
-	i.SMTP6 = fmt.Sprintf("[::1]:%d", ports[0])
+	if l, err := net.Listen("tcp", "[::1]:0"); err == nil {
+		l.Close()
+		i.SMTP6 = fmt.Sprintf("[::1]:%d", ports[0])
+	}
 	i.Submission = fmt.Sprintf("127.0.0.1:%d", ports[1])
 	if err := i.certificate(); err != nil {
 		return err
@@ -131,7 +134,7 @@ func (i *Instance) prepare(milter string, more map[string]string) error {
 	if err := os.WriteFile(filepath.Join(i.Dir, "etc", "main.cf"), []byte(i.mainCF(milter, more)), 0o644); err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(i.Dir, "etc", "master.cf"), []byte(i.masterCF(ports)), 0o644)
+	return os.WriteFile(filepath.Join(i.Dir, "etc", "master.cf"), []byte(i.masterCF()), 0o644)
 }
 
 func (i *Instance) mainCF(milter string, more map[string]string) string {
@@ -171,12 +174,12 @@ func (i *Instance) mainCF(milter string, more map[string]string) string {
 	return b.String()
 }
 
-func (i *Instance) masterCF(ports []int) string {
-	return fmt.Sprintf(`127.0.0.1:%d inet n - n - - smtpd
-[::1]:%d inet n - n - - smtpd
-127.0.0.1:%d inet n - n - - smtpd
-  -o milter_macro_daemon_name=ORIGINATING
-pickup unix n - n 60 1 pickup
+func (i *Instance) masterCF() string {
+	services := fmt.Sprintf("%s inet n - n - - smtpd\n", i.SMTP)
+	if i.SMTP6 != "" {
+		services += fmt.Sprintf("%s inet n - n - - smtpd\n", i.SMTP6)
+	}
+	return services + fmt.Sprintf("%s inet n - n - - smtpd\n  -o milter_macro_daemon_name=ORIGINATING\n", i.Submission) + `pickup unix n - n 60 1 pickup
 cleanup unix n - n - 0 cleanup
 qmgr unix n - n 300 1 qmgr
 tlsmgr unix - - n 1000? 1 tlsmgr
@@ -197,7 +200,7 @@ virtual unix - n n - - virtual
 anvil unix - - n - 1 anvil
 scache unix - - n - 1 scache
 postlog unix-dgram n - n - 1 postlogd
-`, ports[0], ports[0], ports[1])
+`
 }
 
 // FreePorts gives ports of loopback on which nobody listens.

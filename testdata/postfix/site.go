@@ -86,10 +86,13 @@ func (s *Site) start(ctx context.Context, binary, zone, policy string, more map[
 // PolicyFile is where the daemon reads its policy.
 func (s *Site) PolicyFile() string { return filepath.Join(s.dir, "policy.toml") }
 
+// UnixSocket is the second endpoint at which the daemon listens.
+func (s *Site) UnixSocket() string { return "unix:" + filepath.Join(s.dir, "gatepost.sock") }
+
 // writePolicy puts the site's own settings into a policy: into its sections where it has them.
 func (s *Site) writePolicy(policy string) error {
 	for _, section := range []struct{ name, lines string }{
-		{"[listen]", fmt.Sprintf("milter = [\"inet:%s\"]\n", s.milter)},
+		{"[listen]", fmt.Sprintf("milter = [\"inet:%s\", %q]\n", s.milter, s.UnixSocket())},
 		{"[server]", fmt.Sprintf("name = %q\ndirectory = %q\n", Hostname, filepath.Join(s.dir, "state"))},
 		{"[dns]", fmt.Sprintf("servers = [%q]\ntimeout = \"1s\"\nbudget = \"3s\"\n", s.DNS.Addr())},
 		{"[log]", "format = \"json\"\n"},
@@ -133,6 +136,7 @@ func (s *Site) StartDaemon(binary string) error {
 		select {
 		case err := <-s.ended:
 			s.daemon = nil
+			os.Remove(s.pidFile()) // the number may soon be another's
 			return fmt.Errorf("gatepost serve ended: %v\n%s", err, s.Log())
 		case <-time.After(25 * time.Millisecond):
 		}
@@ -213,7 +217,7 @@ func (s *Site) Close() error {
 	}
 	errs = append(errs, s.StopDaemon())
 	if s.DNS != nil {
-		errs = append(errs, s.DNS.Close())
+		s.DNS.Close()
 	}
 	return errors.Join(append(errs, s.folder.Remove())...)
 }
