@@ -39,6 +39,9 @@ func Parse(text string) (Field, error) {
 			f.Results = append(f.Results, r)
 		}
 	}
+	if s.open {
+		return f, fmt.Errorf("%w: a comment is never closed", errSyntax)
+	}
 	return f, nil
 }
 

@@ -7,8 +7,9 @@ import (
 
 // scanner reads the tokens of a field's value.
 type scanner struct {
-	in string
-	at int
+	in   string
+	at   int
+	open bool // a comment was never closed
 }
 
 var errSyntax = errors.New("no Authentication-Results")
@@ -45,7 +46,7 @@ func (s *scanner) comment() bool {
 			}
 		}
 	}
-	s.at = len(s.in)
+	s.at, s.open = len(s.in), true
 	return false
 }
 
@@ -58,7 +59,11 @@ func (s *scanner) take(c byte) bool {
 	return false
 }
 
-func (s *scanner) end() bool { return s.blank() && s.at >= len(s.in) }
+// end reports whether nothing but blanks is left.
+func (s *scanner) end() bool {
+	s.blank()
+	return s.at >= len(s.in)
+}
 
 // quoted reads a quoted string (RFC 5322 3.2.4), without its quotes and escapes.
 func (s *scanner) quoted() (string, bool) {

@@ -210,8 +210,11 @@ func (b *backend) drop() {
 	}
 }
 
-// finish ends the SMTP session under way, if there is one.
+// finish ends the SMTP session under way, if there is one. After a panic that is left to close.
 func (b *backend) finish() {
+	if b.dead {
+		return
+	}
 	b.drop()
 	if b.open {
 		b.open, b.once = false, true
@@ -227,10 +230,11 @@ func (b *backend) Unknown(string, gomilter.Modifier) (*gomilter.Response, error)
 // Cleanup implements gomilter.Milter.
 func (b *backend) Cleanup(gomilter.Modifier) { b.finish() }
 
-// close ends the handler when the connection has ended, also after a panic in it.
+// close ends the handler when the connection has ended. After a panic it gets Close and nothing else.
 func (b *backend) close() {
-	b.dead, b.message = false, b.message && !b.dead
+	b.message = b.message && !b.dead
 	b.open = b.open || !b.once
+	b.dead = false
 	b.finish()
 }
 
