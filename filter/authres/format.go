@@ -8,7 +8,7 @@ import (
 // Bounds of what is written. RFC 5322 2.1.1: a line has at most 998 characters.
 const (
 	maxResults = 100
-	maxValue   = 250
+	maxValue   = 330 // an address has at most 64 + 1 + 253 characters
 )
 
 // Format gives the value of the field for a milter: the authserv-id and then a line for each result, folded by LF and a tab. It is

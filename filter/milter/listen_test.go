@@ -36,10 +36,10 @@ func TestListenErrors(t *testing.T) {
 	}
 	for spec, want := range map[string]string{
 		"inet:" + used.Addr().String(): "is in use by another process",
-		"unix:" + dir + "/no/socket":    "its folder does not exist; make it",
-		"unix:" + file:                  "is there and no socket",
-		"inet:192.0.2.1:25":             "this machine has no such address",
-		"pipe:/x":                       "is no socket; write inet:",
+		"unix:" + dir + "/no/socket":   "its folder does not exist; make it",
+		"unix:" + file:                 "is there and no socket",
+		"inet:192.0.2.1:25":            "this machine has no such address",
+		"pipe:/x":                      "is no socket; write inet:",
 	} {
 		l, err := Listen(spec)
 		if err == nil {
