@@ -101,8 +101,8 @@ type mailboxes struct {
 // part is what stands between two commas.
 type part struct {
 	words  strings.Builder // text outside of comments, quotes and angles
-	quotes bool            // it has a quoted string
 	angles []string        // what stands in angle brackets
+	name   int             // length of the words before the first of them
 }
 
 // readMailboxes gives every address in a value, and whether readers could see something else in it.
@@ -146,7 +146,6 @@ func (m *mailboxes) next() {
 func (m *mailboxes) quoted() {
 	text, ok := m.until('"')
 	m.doubt = m.doubt || !ok
-	m.part.quotes = true
 	if m.at < len(m.in) && m.in[m.at] == '@' { // "local part"@domain
 		m.part.words.WriteString(`"` + text + `"`)
 		return
@@ -192,6 +191,9 @@ func (m *mailboxes) comment() {
 // angle reads an address in angle brackets, without comments and blanks. A route before it is doubt: readers differ about it.
 func (m *mailboxes) angle() {
 	var b strings.Builder
+	if m.part.angles == nil {
+		m.part.name = m.part.words.Len()
+	}
 	for m.at < len(m.in) {
 		c := m.in[m.at]
 		m.at++
@@ -222,25 +224,16 @@ func (m *mailboxes) angle() {
 func (m *mailboxes) endPart() {
 	p := m.part
 	m.part = part{}
-	words := strings.TrimSpace(p.words.String())
-	if len(p.angles) > 1 {
+	words := p.words.String()
+	if len(p.angles) > 1 || len(p.angles) == 1 && strings.Contains(words[p.name:], "@") {
 		m.doubt = true
 	}
 	for _, address := range p.angles {
 		m.take(address)
 	}
-	if !strings.Contains(words, "@") {
-		return
-	}
-	if len(p.angles) == 0 {
+	// An address before one in angles is a name, as contact forms and lists write it without quotes; all readers take the one in angles.
+	if len(p.angles) == 0 && strings.Contains(words, "@") {
 		m.take(strings.Join(strings.Fields(words), ""))
-		return
-	}
-	// An address as the name of another: all is well while both are of one domain.
-	for _, word := range strings.Fields(words) {
-		if i := strings.LastIndexByte(word, '@'); i >= 0 && authorDomain(word) != authorDomain(p.angles[0]) && !strings.HasPrefix(word, "=?") {
-			m.doubt = true
-		}
 	}
 }
 
