@@ -55,10 +55,10 @@ func keyword(s string) string {
 		}
 		return '-'
 	}, s)
-	if s = strings.Trim(s, "-"); s == "" {
+	if s = strings.Trim(s[:min(len(s), maxValue)], "-"); s == "" {
 		return "x"
 	}
-	return s[:min(len(s), maxValue)]
+	return s
 }
 
 // value gives a pvalue: a token or an address as it is, else a quoted string (RFC 8601 2.2).
