@@ -99,10 +99,11 @@ func Read(r io.Reader) (*Header, io.Reader, error) {
 		if !folded {
 			h.addRaw(field)
 			field = nil
-			if len(line) == 0 || !bytes.HasSuffix(line, []byte("\r\n")) || len(line) == 2 || !isField(line) {
-				if len(line) == 2 {
-					lines.Discard(2)
-				}
+			if string(line) == "\r\n" {
+				lines.Discard(len(line))
+				return h, lines, nil
+			}
+			if !bytes.HasSuffix(line, []byte("\r\n")) || !isField(line) {
 				return h, lines, nil
 			}
 		}
