@@ -96,6 +96,9 @@ func FuzzRead(f *testing.F) {
 			b.WriteString(field.Name + ":" + field.Value + "\r\n")
 		}
 		whole := b.String() + string(rest)
+		if whole == crlf+"\r\n" { // a last line without its end gets one
+			return
+		}
 		if whole != crlf && b.String()+"\r\n"+string(rest) != crlf {
 			t.Errorf("%q became %q", crlf, whole)
 		}
