@@ -3,6 +3,7 @@ package milter
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -39,6 +40,7 @@ type guard struct {
 	failure  error
 	busy     atomic.Bool // a message is under way
 	onClose  func() error
+	cutOff   context.CancelFunc // ends the context of the session's handler
 }
 
 func newGuard(c net.Conn, read, write time.Duration) *guard {

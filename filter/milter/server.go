@@ -120,6 +120,7 @@ func (s *Server) admit(ctx context.Context, conn net.Conn) {
 		g.read, g.write = overTimeout, overTimeout
 	}
 	s.work.Add(1)
+	ctx, g.cutOff = context.WithCancel(ctx)
 	go s.run(ctx, g, over)
 }
 
@@ -134,8 +135,7 @@ func (s *Server) run(ctx context.Context, g *guard, over bool) {
 		}
 	}()
 	defer g.Conn.Close()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	defer g.cutOff()
 	b := &backend{ctx: ctx, guard: g, log: s.config.Logger, onPanic: s.config.OnPanic, handler: full{}}
 	if !over {
 		b.handler = s.config.NewSession(g.RemoteAddr())
@@ -171,7 +171,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 		case <-ctx.Done():
-			s.cut(func(*guard) bool { return true })
+			s.cut(func(g *guard) bool { g.cutOff(); return true })
 			<-ended
 			return ctx.Err()
 		}
