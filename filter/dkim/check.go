@@ -73,7 +73,7 @@ func (dkim) Start(in *check.Input) func(context.Context) check.Outcome {
 func begin(in *check.Input) []*attempt {
 	var attempts []*attempt
 	signed := NewSigned(in.Header)
-	for _, f := range in.Header.Fields {
+	for i, f := range in.Header.Fields {
 		if !strings.EqualFold(strings.TrimRight(f.Name, " \t"), "DKIM-Signature") {
 			continue
 		}
@@ -91,7 +91,7 @@ func begin(in *check.Input) []*attempt {
 			continue
 		}
 		var ok bool
-		if a.hash, ok = signed.Hash(a.Names, a.HeaderC, f); !ok {
+		if a.hash, ok = signed.Hash(a.Names, a.HeaderC, i); !ok {
 			a.problem = problem(CodeHeaderTooLarge, "the signatures cover over %d bytes of header", MaxSigned)
 			continue
 		}

@@ -182,6 +182,8 @@ func TestSignatureTags(t *testing.T) {
 		{"c= unknown", "", change("relaxed/relaxed", "loose"), "permerror syntax"},
 		{"s= is no name", "", change("s=e", "s=e..x"), "permerror syntax"},
 		{"no key", "", change("s=e", "s=none"), "permerror no-key"},
+		{"oversigned DKIM-Signature: the signature's own field was not there yet", "", change("h=From", "h=From:DKIM-Signature"), "pass"},
+		{"white space in d=", "", change("d=example.org", "d=example .org"), "permerror syntax"},
 		{"oversigned From", "", change("h=From", "h=From:From"), "pass"},
 	} {
 		if got := words(verify(t, zone(), raw(c.tags, c.edit), 100, now)); got != c.want {

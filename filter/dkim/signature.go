@@ -146,7 +146,7 @@ func (s *Signature) judge() *Problem {
 	if at < 0 {
 		return problem(CodeIdentity, "i= has no @")
 	}
-	domain, err := toName(s.Identity[at+1:], 1)
+	domain, err := toName(s.Identity[at+1:], 1)                                       // white space in i= was dropped before: it may be folded (RFC 6376 2.11)
 	if err != nil || domain != s.Domain && !strings.HasSuffix(domain, "."+s.Domain) { // RFC 6376 3.5
 		return problem(CodeIdentity, "i= is not within d=")
 	}
@@ -202,7 +202,7 @@ func number(value string) (int64, error) {
 
 // toName gives a domain or selector in lower case A-labels (RFC 8616 4), with at least so many labels.
 func toName(value string, labels int) (string, error) {
-	name := strings.ToLower(unspace(value))
+	name := strings.ToLower(value)
 	if ascii, err := idna.Lookup.ToASCII(name); err == nil {
 		name = ascii
 	}

@@ -30,26 +30,42 @@ func NewSigned(h *message.Header) *Signed {
 	return s
 }
 
-// Hash gives the hash for a signature in field self. It reports false when all signatures together would hash over MaxSigned bytes.
-func (s *Signed) Hash(names []string, c message.Canon, self message.Field) ([]byte, bool) {
+// Hash gives the hash for the signature that stands in field number self of the header. It reports false when all signatures together
+// would hash over MaxSigned bytes.
+func (s *Signed) Hash(names []string, c message.Canon, self int) ([]byte, bool) {
 	h := sha256.New()
 	taken := map[string]int{}
 	for _, name := range names {
-		fields := s.index[name]
-		next := len(fields) - 1 - taken[name] // RFC 6376 5.4.2: from the bottom up; a name without a field signs its absence
-		taken[name]++
-		if next < 0 {
+		at, ok := s.take(name, taken, self)
+		if !ok {
 			continue
 		}
-		f := s.h.Fields[fields[next]]
+		f := s.h.Fields[at]
 		if s.spent += len(f.Name) + len(f.Value); s.spent > MaxSigned {
 			return nil, false
 		}
 		message.HashField(h, c, f, false)
 	}
-	self.Value = unsigned(self.Value)
-	message.HashField(h, c, self, true)
+	own := s.h.Fields[self]
+	own.Value = unsigned(own.Value)
+	message.HashField(h, c, own, true)
 	return h.Sum(nil), true
+}
+
+// take gives the next field of a name, from the bottom up; a name without one more signs its absence (RFC 6376 5.4.2). The signature's
+// own field was not there when it was made.
+func (s *Signed) take(name string, taken map[string]int, self int) (int, bool) {
+	fields := s.index[name]
+	for {
+		next := len(fields) - 1 - taken[name]
+		taken[name]++
+		if next < 0 {
+			return 0, false
+		}
+		if fields[next] != self {
+			return fields[next], true
+		}
+	}
 }
 
 // Verify reports whether a signature fits a hash.
