@@ -2,6 +2,7 @@ package filter
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"gatepost.example/filter/authres"
@@ -126,7 +127,7 @@ func (s *Session) edit(t *transaction, edits *Edits, tags []policy.Field, woulds
 	edits.Delete = s.deletions(t, id, tags)
 	if s.printsResults() {
 		findings := s.allTasks().findings()
-		edits.Insert = append(edits.Insert, policy.Field{Name: fieldResults, Value: authres.Format(authres.Field{ID: id, Results: authres.FromFindings(findings)})})
+		edits.Insert = append(edits.Insert, policy.Field{Name: fieldResults, Value: authres.Format(authres.Field{ID: id, Results: authres.FromFindings(withoutSilentHelo(findings))})})
 		if s.settings.ReceivedSPF {
 			edits.Insert = append(edits.Insert, s.receivedSPF(findings, id)...)
 		}
@@ -136,6 +137,18 @@ func (s *Session) edit(t *transaction, edits *Edits, tags []policy.Field, woulds
 		edits.Insert = append(edits.Insert, policy.Field{Name: fieldWould, Value: w.String()})
 	}
 	edits.Insert = append(edits.Insert, tags...)
+}
+
+// withoutSilentHelo leaves out a HELO name that publishes no SPF record where MAIL FROM has a result: it says nothing, and later filters
+// that look for one spf result would find two.
+func withoutSilentHelo(findings []check.Finding) []check.Finding {
+	sender := slices.ContainsFunc(findings, func(f check.Finding) bool { return f.Method == "spf" && f.Identity == "mailfrom" })
+	if !sender {
+		return findings
+	}
+	return slices.DeleteFunc(slices.Clone(findings), func(f check.Finding) bool {
+		return f.Method == "spf" && f.Identity == "helo" && f.Result == "none"
+	})
 }
 
 // receivedSPF gives the Received-SPF field of the identity that counts (RFC 7208 9.1).
