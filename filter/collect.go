@@ -79,7 +79,10 @@ func run(ctx context.Context, c check.Check, work func(context.Context) check.Ou
 // brokenOff is the outcome of a check that gave none: each fact is its word for trouble, and a finding says why.
 func brokenOff(c check.Check, code string) check.Outcome {
 	f := check.Finding{Check: c.Name(), Result: "temperror", Code: code}
-	if method := strings.TrimSuffix(c.Name(), "-helo"); slices.Contains([]string{"iprev", "spf", "dkim", "dmarc"}, method) {
+	if c.Name() == "arc" {
+		f.Result = "fail" // ARC has no word for trouble (RFC 8617 4.4)
+	}
+	if method := strings.TrimSuffix(c.Name(), "-helo"); slices.Contains([]string{"iprev", "spf", "dkim", "arc", "dmarc"}, method) {
 		f.Method = method
 	}
 	return check.Outcome{Findings: []check.Finding{f}}

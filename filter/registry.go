@@ -1,6 +1,7 @@
 package filter
 
 import (
+	"gatepost.example/filter/arc"
 	"gatepost.example/filter/check"
 	"gatepost.example/filter/dkim"
 	"gatepost.example/filter/dmarc"
@@ -24,6 +25,7 @@ func registry() []entry {
 		{spf.NewHelo(), true},
 		{mx.New(), false},
 		{dkim.New(), true},
+		{arc.New(), true},
 		{dmarc.New(), true},
 	}
 }

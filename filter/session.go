@@ -289,7 +289,7 @@ func (s *Session) Close() {
 // input gives the checks what is known of the session.
 func (s *Session) input(now time.Time) *check.Input {
 	in := &check.Input{
-		Now: now, Receiver: s.settings.authservID(s.conn.MTA), Resolver: s.server.resolver,
+		Now: now, Receiver: s.settings.authservID(s.conn.MTA), Resolver: s.server.resolver, Sealers: s.settings.Sealers,
 		Client: s.conn.Addr, ClientName: domainOf(s.conn.Name), Helo: s.conn.helo,
 	}
 	if s.msg != nil {

@@ -15,6 +15,7 @@ type Settings struct {
 	Policy          *policy.Policy
 	Name            string          // authserv-id; "" for the MTA's own name
 	Trusted         []netip.Prefix  // trust.networks
+	Sealers         []string        // trust.arc_sealers
 	Hold            bool            // trust.instead_of_refusal: hold instead of tag
 	Network4        int             // prefix length of client.network
 	Network6        int             // the same for IPv6
@@ -38,7 +39,7 @@ func SettingsOf(f *policyfile.File) *Settings {
 		submission[name] = true
 	}
 	return &Settings{
-		Policy: f.Policy, Name: f.Server.Name, Trusted: f.Trust.Networks, Hold: f.Trust.InsteadOfRefusal == policyfile.InsteadHold,
+		Policy: f.Policy, Name: f.Server.Name, Trusted: f.Trust.Networks, Sealers: f.Trust.ARCSealers, Hold: f.Trust.InsteadOfRefusal == policyfile.InsteadHold,
 		Network4: f.Server.NetworkV4, Network6: f.Server.NetworkV6, Submission: submission, Footer: f.Reply.Footer,
 		ReceivedSPF: f.Authres.ReceivedSPF, KeepFromTrusted: f.Authres.KeepFromTrusted, Budget: f.DNS.Budget,
 	}

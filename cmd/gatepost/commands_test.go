@@ -102,7 +102,7 @@ func TestFactsNamesAll(t *testing.T) {
 	for _, name := range strings.Fields(`client.ip client.name client.ptr client.network client.iprev client.trusted server.role helo.name helo.fqdn
 		helo.spf tls.version tls.cipher tls.bits auth.user auth.method sender.address sender.local sender.domain sender.empty sender.mx spf.result
 		spf.domain spf.term rcpt.address rcpt.local rcpt.domain rcpt.count message.size message.list_id message.id author.address author.domain
-		author.fields author.domains dkim.result dkim.domains dkim.author dmarc.result dmarc.policy dmarc.domain dmarc.aligned_by time.hour
+		author.fields author.domains dkim.result dkim.domains dkim.author arc.result arc.trusted arc.sealer arc.dmarc dmarc.result dmarc.policy dmarc.domain dmarc.aligned_by time.hour
 		time.weekday header("NAME") list.NAME`) {
 		if !strings.Contains(out, "\n"+name+" ") && !strings.HasPrefix(out, name+" ") {
 			t.Errorf("gatepost facts does not name %s", name)

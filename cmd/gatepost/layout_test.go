@@ -60,7 +60,8 @@ func TestImportsGoOneWay(t *testing.T) {
 		"filter/mx":                  contract,
 		"filter/dkim":                contract,
 		"filter/dmarc":               contract,
-		"filter":                     append([]string{"filter/authres", "filter/milter", "filter/iprev", "filter/spf", "filter/mx", "filter/dkim", "filter/dmarc", "policy/policyfile"}, contract...),
+		"filter/arc":                 append([]string{"filter/dkim", "filter/authres"}, contract...),
+		"filter":                     append([]string{"filter/authres", "filter/milter", "filter/iprev", "filter/spf", "filter/mx", "filter/dkim", "filter/dmarc", "filter/arc", "policy/policyfile"}, contract...),
 		"filter/play":                append([]string{"filter", "filter/iprev", "filter/resolve/resolvetest", "policy/policyfile"}, contract...),
 		"cmd/gatepost":               append([]string{"filter", "filter/play", "filter/milter", "policy/policyfile"}, contract...),
 	}

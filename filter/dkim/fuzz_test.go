@@ -68,7 +68,7 @@ func FuzzSignature(f *testing.F) {
 		if strings.ContainsAny(s.Domain+s.Selector+s.Base64, " \t\r\n\x00") {
 			t.Errorf("%q: %+v", value, s)
 		}
-		if rest := unsigned(value); len(rest) > len(value) {
+		if rest := Unsigned(value); len(rest) > len(value) {
 			t.Errorf("%q grew to %q", value, rest)
 		}
 	})

@@ -56,7 +56,7 @@ func ParseSignature(value string) (*Signature, *Problem) {
 	has := map[string]bool{}
 	for _, t := range tags {
 		has[t.Name] = true
-		if p := s.set(t); p != nil && wrong == nil {
+		if p := s.Set(t); p != nil && wrong == nil {
 			wrong = p
 		}
 	}
@@ -71,8 +71,8 @@ func ParseSignature(value string) (*Signature, *Problem) {
 	return s, s.judge()
 }
 
-// set takes one tag. Unknown ones are ignored.
-func (s *Signature) set(t Tag) *Problem {
+// Set takes one tag. Unknown ones are ignored.
+func (s *Signature) Set(t Tag) *Problem {
 	var err error
 	switch t.Name {
 	case "v":
@@ -127,10 +127,15 @@ func (s *Signature) setNames(value string) *Problem {
 	return nil
 }
 
+// Acceptable reports whether the algorithm is one that counts: rsa-sha256 (RFC 8301 3.1) or ed25519-sha256 (RFC 8463).
+func (s *Signature) Acceptable() bool {
+	return s.Algorithm == "rsa-sha256" || s.Algorithm == "ed25519-sha256"
+}
+
 // judge proves what the tags must be together.
 func (s *Signature) judge() *Problem {
 	switch {
-	case s.Algorithm != "rsa-sha256" && s.Algorithm != "ed25519-sha256": // RFC 8301 3.1: rsa-sha1 must not verify
+	case !s.Acceptable(): // RFC 8301 3.1: rsa-sha1 must not verify
 		return problem(CodeAlgorithm, "a=%s is not accepted", s.Algorithm)
 	case !contains(s.Names, "from"): // RFC 6376 5.4
 		return problem(CodeNoFrom, "h= does not name From")
@@ -217,9 +222,9 @@ func toName(value string, labels int) (string, error) {
 	return name, nil
 }
 
-// unsigned gives the value of a signature field with the value of its b= taken out (RFC 6376 3.5): what stands between the = of b= and
+// Unsigned gives the value of a signature field with the value of its b= taken out (RFC 6376 3.5): what stands between the = of b= and
 // the next semicolon.
-func unsigned(value string) string {
+func Unsigned(value string) string {
 	at := 0
 	for at < len(value) {
 		end := strings.IndexByte(value[at:], ';')

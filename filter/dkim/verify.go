@@ -47,7 +47,7 @@ func (s *Signed) Hash(names []string, c message.Canon, self int) ([]byte, bool) 
 		message.HashField(h, c, f, false)
 	}
 	own := s.h.Fields[self]
-	own.Value = unsigned(own.Value)
+	own.Value = Unsigned(own.Value)
 	message.HashField(h, c, own, true)
 	return h.Sum(nil), true
 }

@@ -79,6 +79,7 @@ type Submission struct {
 // Trust is [trust]: whom we believe.
 type Trust struct {
 	Networks         []netip.Prefix // whose hosts are client.trusted
+	ARCSealers       []string       // domains, in lower case A-labels, whose ARC seals make arc.trusted true
 	InsteadOfRefusal Instead        // what becomes of a refusal of local mail
 }
 

@@ -92,6 +92,18 @@ func trusted(s string) (netip.Prefix, error) {
 	return p, err
 }
 
+// domain reads a domain name: lower case, A-labels, with a dot in it.
+func domain(s string) (string, error) {
+	name, err := aLabels(strings.ToLower(s))
+	if err != nil {
+		return "", err
+	}
+	if !strings.Contains(name, ".") || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-_.") != "" || strings.Contains("."+name+".", "..") {
+		return "", fmt.Errorf("%q is no domain name; write for example forwarder.example", s)
+	}
+	return name, nil
+}
+
 // network reads an address or a network in CIDR form.
 func network(s string) (netip.Prefix, error) {
 	addr, err := netip.ParseAddr(s)

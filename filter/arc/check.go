@@ -1,0 +1,118 @@
+package arc
+
+import (
+	"context"
+	"crypto"
+	"slices"
+	"strings"
+	"sync"
+
+	"gatepost.example/filter/authres"
+	"gatepost.example/filter/check"
+	"gatepost.example/filter/message"
+	"gatepost.example/filter/resolve"
+	"gatepost.example/policy"
+)
+
+const sha256Sum = crypto.SHA256
+
+// New gives the check "arc".
+func New() check.Check { return arc{} }
+
+type arc struct{}
+
+// Name implements check.Check.
+func (arc) Name() string { return "arc" }
+
+// Starts implements check.Check.
+func (arc) Starts() policy.Stage { return policy.Data }
+
+// Facts implements check.Check.
+func (arc) Facts() []policy.Fact {
+	facts := []policy.Fact{
+		{Name: "arc.result", Words: []string{"none", "pass", "fail"}, Trouble: policy.StringOf("fail"), Text: "the chain of ARC seals (RFC 8617)"},
+		{Name: "arc.trusted", Type: policy.Bool, Trouble: policy.BoolOf(false), Text: "the chain passes and its newest sealer is in trust.arc_sealers"},
+		{Name: "arc.sealer", Kind: policy.KindDomain, Trouble: policy.StringOf(""), Text: "domain of the newest sealer of a chain that passes"},
+		{Name: "arc.dmarc", Words: []string{"", "none", "pass", "fail", "temperror", "permerror"}, Trouble: policy.StringOf(""),
+			Text: "what the first sealer of a chain that passes says of DMARC; empty when it says nothing"},
+	}
+	for i := range facts {
+		facts[i].Stage, facts[i].Scope = policy.Data, policy.OfMessage
+	}
+	return facts
+}
+
+// Start implements check.Check.
+func (arc) Start(in *check.Input) func(context.Context) check.Outcome {
+	c := prepare(in.Header, in.Body)
+	header, resolver, done, sealers := in.Header, in.Resolver, in.Body.Done(), in.Sealers
+	return func(ctx context.Context) check.Outcome {
+		if c == nil {
+			return outcome(check.Finding{Method: "arc", Result: string(None)}, false, "", "")
+		}
+		var lookups []*resolve.Answer
+		if c.failed == nil {
+			lookups = c.fetch(ctx, resolver)
+		}
+		select {
+		case <-done:
+		case <-ctx.Done():
+		}
+		failed := c.validate(isClosed(done))
+		if failed != nil {
+			return outcome(check.Finding{Method: "arc", Result: string(Fail), Code: failed.code, Detail: failed.text, Lookups: lookups}, false, "", "")
+		}
+		sealer := c.seals[len(c.seals)-1].Domain
+		f := check.Finding{Method: "arc", Result: string(Pass), Domain: sealer, Lookups: lookups}
+		return outcome(f, slices.Contains(sealers, sealer), sealer, firstDMARC(header, c.sets[0]))
+	}
+}
+
+func isClosed(done <-chan struct{}) bool {
+	select {
+	case <-done:
+		return true
+	default:
+		return false
+	}
+}
+
+func outcome(f check.Finding, trusted bool, sealer, dmarc string) check.Outcome {
+	return check.Outcome{Findings: []check.Finding{f}, Facts: []check.Named{
+		{Name: "arc.result", Value: policy.StringOf(f.Result)}, {Name: "arc.trusted", Value: policy.BoolOf(trusted)},
+		{Name: "arc.sealer", Value: policy.StringOf(sealer)}, {Name: "arc.dmarc", Value: policy.StringOf(dmarc)},
+	}}
+}
+
+// fetch asks for all key records at once, each name once.
+func (c *chain) fetch(ctx context.Context, r resolve.Resolver) []*resolve.Answer {
+	var names []string
+	for _, s := range c.signatures() {
+		if !slices.Contains(names, s.KeyName()) {
+			names = append(names, s.KeyName())
+		}
+	}
+	answers := make([]*resolve.Answer, len(names))
+	var work sync.WaitGroup
+	for i, name := range names {
+		work.Go(func() { answers[i] = r.Lookup(ctx, name, resolve.TXT) })
+	}
+	work.Wait()
+	c.answers = map[string]*resolve.Answer{}
+	for i, name := range names {
+		c.answers[name] = answers[i]
+	}
+	return answers
+}
+
+// firstDMARC gives what the results of the first instance say of DMARC.
+func firstDMARC(h *message.Header, first set) string {
+	_, rest, _ := strings.Cut(h.Fields[first.results].Value, ";")
+	f, _ := authres.Parse(rest)
+	for _, r := range f.Results {
+		if r.Method == "dmarc" && slices.Contains([]string{"none", "pass", "fail", "temperror", "permerror"}, r.Value) {
+			return r.Value
+		}
+	}
+	return ""
+}
