@@ -172,6 +172,9 @@ func FuzzChain(f *testing.F) {
 		if text[at] == to || text[at] >= 'A' && text[at] <= 'Z' && text[at]|0x20 == to|0x20 || to <= ' ' || text[at] <= ' ' {
 			return // case of names and white space are no signed bytes in relaxed form
 		}
+		if strings.HasPrefix(text[at+1:], "=") {
+			return // the last character of base64 has bits that mean nothing (RFC 4648 3.5)
+		}
 		changed := text[:at] + string([]byte{to}) + text[at+1:]
 		if strings.EqualFold(changed, text) {
 			return
