@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -19,57 +20,101 @@ type classTerm struct {
 	facts   []factID // the recipient's facts in it
 }
 
-// classTerms finds the terms of a final rule that make recipients differ. How many there were (rcpt.count) and limits make no class.
+// classTerms finds the smallest boolean terms of a final rule that make recipients differ, also inside of sums. How many recipients
+// there were (rcpt.count) and limits make no class.
 func (c *compiler) classTerms(path string, r *rule, whole *ast.AST) {
+	var terms []ast.Expr
 	for _, a := range r.atoms {
-		var facts []factID
-		for _, id := range a.facts {
-			if c.policy.scopeOf(id) == OfRecipient && !isCounter(c.policy.vocabulary.facts[id].Name) {
-				facts = append(facts, id)
-			}
-		}
-		if facts == nil {
-			continue
-		}
-		part := ast.NewCheckedAST(ast.NewAST(a.expr, whole.SourceInfo()), whole.TypeMap(), whole.ReferenceMap())
+		c.smallestTerms(whole, a.expr, &terms)
+	}
+	for _, term := range terms {
+		part := ast.NewCheckedAST(ast.NewAST(term, whole.SourceInfo()), whole.TypeMap(), whole.ReferenceMap())
 		program, err := c.plan(part)
 		if err != nil {
 			c.report(path, "rule %q: %v", r.name, err)
 			return
 		}
-		r.classBy = append(r.classBy, classTerm{program, facts})
+		r.classBy = append(r.classBy, classTerm{program, c.classFacts(term)})
 	}
+}
+
+// smallestTerms collects the boolean terms within e; it reports whether they hold all that e says of the recipient. Inside of exists
+// and its like it does not look: what stands there reads an element of the list.
+func (c *compiler) smallestTerms(whole *ast.AST, e ast.Expr, terms *[]ast.Expr) bool {
+	if c.classFacts(e) == nil {
+		return true
+	}
+	var parts []ast.Expr
+	switch e.Kind() {
+	case ast.CallKind:
+		parts = e.AsCall().Args()
+		if e.AsCall().IsMemberFunction() {
+			parts = append([]ast.Expr{e.AsCall().Target()}, parts...)
+		}
+	case ast.ListKind:
+		parts = e.AsList().Elements()
+	}
+	before, all := len(*terms), parts != nil
+	for _, part := range parts {
+		all = all && c.smallestTerms(whole, part, terms)
+	}
+	if all || !whole.GetType(e.ID()).IsExactType(cel.BoolType) {
+		return all
+	}
+	*terms = append((*terms)[:before], e)
+	return true
+}
+
+// classFacts gives the facts of an expression that make recipients differ.
+func (c *compiler) classFacts(e ast.Expr) []factID {
+	var out []factID
+	for _, id := range c.policy.vocabulary.factsIn(e) {
+		if c.policy.scopeOf(id) == OfRecipient && !isCounter(c.policy.vocabulary.facts[id].Name) {
+			out = append(out, id)
+		}
+	}
+	return out
 }
 
 func isCounter(name string) bool { return name == "rcpt.count" || strings.HasPrefix(name, "over.") }
 
 // class gives the class of the recipient whose walk this is, after its step at RCPT. Two recipients of one class meet the same
-// rules at the end of DATA.
+// decision at the end of DATA: it names each final rule that can still be reached, with the truth of its terms.
 func (w *Walk) class(e *Evidence) string {
-	var b strings.Builder
-	end := len(w.policy.rules)
 	if w.decided {
-		end = w.decision.index
-		b.WriteString(w.decision.Rule)
+		return w.decision.Rule
 	}
-	for i, r := range w.policy.rules[:end] {
-		if w.truths[i] != unknown {
+	var b strings.Builder
+	for i, r := range w.policy.rules[:w.policy.classUpTo] {
+		if !r.final() {
 			continue
 		}
-		for _, term := range r.classBy {
-			b.WriteByte('\n')
-			value, _, _ := term.program.Eval(e)
-			switch t, waits := toTruth(value); {
-			case waits != nil:
-				for _, id := range term.facts {
-					b.WriteString(e.Text(e.policy.vocabulary.facts[id].Name) + "\t")
-				}
-			case t == yes:
-				b.WriteByte('t')
-			default:
-				b.WriteByte('f')
-			}
+		if w.truths[i] == unknown {
+			w.evaluate(i, e, Rcpt) // also below the rule at which the walk stopped
 		}
+		if w.truths[i] == no {
+			continue
+		}
+		for n, term := range r.classBy {
+			fmt.Fprintf(&b, "\n%d.%d %s", i, n, term.value(e))
+		}
+		if w.truths[i] == yes {
+			break // nothing below can be reached
+		}
+	}
+	return b.String()
+}
+
+// value gives what the term says of the recipient: its truth, or the recipient's own values where the truth is not there yet.
+func (t classTerm) value(e *Evidence) string {
+	value, _, _ := t.program.Eval(e)
+	truth, waits := toTruth(value)
+	if waits == nil {
+		return fmt.Sprint(truth)
+	}
+	var b strings.Builder
+	for _, id := range t.facts {
+		fmt.Fprintf(&b, " %q", e.Text(e.policy.vocabulary.facts[id].Name))
 	}
 	return b.String()
 }

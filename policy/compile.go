@@ -11,19 +11,23 @@ import (
 	"cel.dev/cel-go/common/ast"
 	"cel.dev/cel-go/common/operators"
 	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/types/ref"
 )
 
 // Policy is a compiled policy: what Walk goes through. It does not change, and any number of sessions use it at once.
 type Policy struct {
 	vocabulary  *Vocabulary
 	rules       []*rule
-	views       map[string]listView // "list.block#ip": the list as facts of one kind see it
-	headerNames []string            // lower-case names of the fields that conditions read
+	views       map[string]ref.Val // "list.block#ip": the list as facts of one kind see it
+	headerNames []string           // lower-case names of the fields that conditions read
 
 	observe     bool
 	delayReject bool
 	mildest     bool
 	classes     bool // some final rule depends on the recipient
+	classUpTo   int  // behind the last rule whose terms make recipients differ
+	perRcpt     bool // some rule depends on the recipient
+	tagsRcpt    bool // some tag or observed rule depends on the recipient
 }
 
 // rule is one compiled rule.
@@ -40,6 +44,7 @@ type rule struct {
 	atoms   []atom
 	facts   []factID
 	scope   Scope
+	anew    bool        // it reads a fact that every message has anew, and that is there before MAIL
 	classBy []classTerm // for a final rule of recipient scope: what makes recipients differ
 	risks   []string    // operators that can fail
 
@@ -71,7 +76,7 @@ type compiler struct {
 // Compile makes a policy of what policy.toml states. With any problem there is no policy; all problems are given, in no order.
 func Compile(v *Vocabulary, source Source) (*Policy, []Problem) {
 	c := &compiler{source: source, policy: &Policy{
-		vocabulary: v, observe: source.Observe, delayReject: source.DelayReject, mildest: source.Mildest, views: map[string]listView{},
+		vocabulary: v, observe: source.Observe, delayReject: source.DelayReject, mildest: source.Mildest, views: map[string]ref.Val{},
 	}}
 	language, err := newLanguage(v, c.lists())
 	if err != nil {
@@ -86,7 +91,7 @@ func Compile(v *Vocabulary, source Source) (*Policy, []Problem) {
 		return nil, c.problems
 	}
 	c.policy.headerNames = language.headers
-	c.placeholders()
+	c.lateness()
 	if len(c.problems) > 0 {
 		return nil, c.problems
 	}
@@ -103,80 +108,6 @@ func (c *compiler) reportAll(path, prefix string, wrong []mistake) {
 	}
 }
 
-func (c *compiler) lists() map[string]*List {
-	lists := map[string]*List{}
-	for _, named := range c.source.Lists {
-		path := "list." + named.Name
-		if !simpleName.MatchString(named.Name) {
-			c.report(path, "%q is no name for a list; use lower-case letters, digits and _", named.Name)
-			continue
-		}
-		list, wrong := NewList(named.Entries)
-		for _, i := range slices.Sorted(maps.Keys(wrong)) {
-			c.report(fmt.Sprintf("%s[%d]", path, i), "list %q: %v", named.Name, wrong[i])
-		}
-		lists[named.Name] = list
-	}
-	return lists
-}
-
-// definitions compiles [define] in the order in which definitions use each other.
-func (c *compiler) definitions() {
-	open := map[string]Definition{}
-	for _, d := range c.source.Define {
-		if !simpleName.MatchString(d.Name) {
-			c.report("define."+d.Name, "%q is no name for a definition; use lower-case letters, digits and _", d.Name)
-			continue
-		}
-		if c.language.isName(d.Name) {
-			c.report("define."+d.Name, "%q has a meaning already; choose another name", d.Name)
-			continue
-		}
-		open[d.Name] = d
-	}
-	var path []string
-	var visit func(name string)
-	visit = func(name string) {
-		d, isOpen := open[name]
-		if !isOpen {
-			return
-		}
-		if i := slices.Index(path, name); i >= 0 {
-			c.report("define."+name, "definition %q uses itself (%s); write one of them without the other", name, strings.Join(append(path[i:], name), " -> "))
-			delete(open, name)
-			return
-		}
-		path = append(path, name)
-		for _, used := range c.language.identifiers(d.Expr) {
-			visit(used)
-		}
-		path = path[:len(path)-1]
-		if _, isOpen = open[name]; isOpen {
-			delete(open, name)
-			c.reportAll("define."+name, fmt.Sprintf("definition %q: ", name), c.language.define(d))
-		}
-	}
-	for _, d := range c.source.Define {
-		visit(d.Name)
-	}
-}
-
-// identifiers gives the plain names that an expression uses; none when it cannot be parsed, which is reported elsewhere.
-func (l *language) identifiers(text string) []string {
-	parsed, issues := l.env.Parse(text)
-	if issues.Err() != nil {
-		return nil
-	}
-	var out []string
-	walkExpr(parsed.NativeRep().Expr(), nil, func(e ast.Expr, bound []string) bool {
-		if e.Kind() == ast.IdentKind && !slices.Contains(bound, e.AsIdent()) {
-			out = append(out, e.AsIdent())
-		}
-		return true
-	})
-	return out
-}
-
 func (c *compiler) rule(i int, source RuleSource) {
 	path := fmt.Sprintf("rule[%d]", i)
 	r := &rule{name: source.Name, atOnce: source.AtOnce, observe: source.Observe}
@@ -184,9 +115,12 @@ func (c *compiler) rule(i int, source RuleSource) {
 	c.ruleName(path, i, source)
 	c.ruleAction(path, r, source)
 	c.condition(path+".when", r, source.When)
-	if len(c.problems) == before {
+	if len(c.problems) == before && r.program != nil {
 		r.span = c.policy.spanOf(r)
 		c.policy.rules = append(c.policy.rules, r)
+		if r.classBy != nil {
+			c.policy.classUpTo = len(c.policy.rules)
+		}
 	}
 }
 
@@ -244,23 +178,26 @@ func (c *compiler) ruleAction(path string, r *rule, source RuleSource) {
 		if err != nil {
 			say(".reply", "%v", err)
 		}
+		c.placeholders(".reply", reply.text, say)
 		r.reply = reply
 	}
 	for _, h := range source.Header {
-		c.header(path+".header."+h.Name, r, h, say)
+		c.header(r, h, say)
 	}
 }
 
-// reserved are the fields that only Gatepost itself or the MTA writes.
+// reserved are the fields that only Gatepost itself, the MTA or the author writes: incoming copies of what a rule adds are removed.
 var reserved = []string{"authentication-results", "gatepost-id", "x-gatepost-would", "received", "received-spf", "from", "sender", "to", "cc", "bcc",
-	"date", "message-id", "return-path", "dkim-signature", "content-type", "content-transfer-encoding", "mime-version"}
+	"date", "message-id", "return-path", "dkim-signature", "content-type", "content-transfer-encoding", "mime-version", "subject",
+	"reply-to", "in-reply-to", "references", "delivered-to", "arc-seal", "arc-message-signature", "arc-authentication-results"}
 
-func (c *compiler) header(path string, r *rule, h HeaderText, say func(key, format string, args ...any)) {
+func (c *compiler) header(r *rule, h HeaderText, say func(key, format string, args ...any)) {
 	key := ".header." + h.Name
+	lower := strings.ToLower(h.Name)
 	switch {
 	case !fieldName.MatchString(h.Name) || len(h.Name) > 76:
 		say(key, "%q is no name for a header field; use letters, digits and -", h.Name)
-	case slices.Contains(reserved, strings.ToLower(h.Name)):
+	case slices.Contains(reserved, lower) || strings.HasPrefix(lower, "resent-") || strings.HasPrefix(lower, "list-"):
 		say(key, "the field %s is not a rule's to write; choose one such as X-Spam-Flag", h.Name)
 	case strings.ContainsFunc(h.Value, func(r rune) bool { return r < ' ' || r > '~' }) || len(h.Value) > 500:
 		say(key, "the value of %s must be one line of plain ASCII of at most 500 bytes", h.Name)
@@ -269,7 +206,22 @@ func (c *compiler) header(path string, r *rule, h HeaderText, say func(key, form
 	if err != nil {
 		say(key, "%v", err)
 	}
+	c.placeholders(key, value, say)
 	r.header = append(r.header, headerTemplate{h.Name, value})
+}
+
+// placeholders refuses those that are no facts. Those that come too late are found when all rules are there.
+func (c *compiler) placeholders(key string, t template, say func(key, format string, args ...any)) {
+	for _, part := range t.parts {
+		_, known := c.policy.vocabulary.Fact(part.fact)
+		switch {
+		case part.fact == "" || part.fact == "id" || known:
+		case c.language.defined(part.fact) || strings.HasPrefix(part.fact, "list."):
+			say(key, "placeholder {%s}: only facts and {id} can be filled in", part.fact)
+		default:
+			say(key, "placeholder {%s}: %s", part.fact, c.language.notAName(part.fact))
+		}
+	}
 }
 
 // condition compiles the when of a rule.
@@ -280,19 +232,22 @@ func (c *compiler) condition(path string, r *rule, text string) {
 	}
 	prefix := fmt.Sprintf("rule %q: ", r.name)
 	whole, typ, wrong := c.language.compile(text)
-	if wrong == nil && !typ.IsExactType(cel.BoolType) {
-		wrong = []mistake{{1, 1, fmt.Sprintf("the condition is no condition but a %s; compare it with something", typ)}}
+	if whole != nil && !typ.IsExactType(cel.BoolType) {
+		whole, wrong = nil, []mistake{{1, 1, fmt.Sprintf("the condition is no condition but %s; compare it with something", article(typ.String()))}}
 	}
-	if wrong != nil {
+	if whole == nil {
 		c.reportAll(path, prefix, wrong)
 		return
 	}
-	r.tree, r.atoms = c.language.booleanTree(whole)
-	r.facts = c.language.factsIn(whole.Expr())
+	r.tree, r.atoms = c.policy.vocabulary.booleanTree(whole)
+	r.facts = c.policy.vocabulary.factsIn(whole.Expr())
 	r.risks = fallible(whole)
 	for _, id := range r.facts {
 		r.scope = max(r.scope, c.policy.scopeOf(id))
+		r.anew = r.anew || c.policy.scopeOf(id) >= OfMessage && c.policy.stageOf(id) < Mail
 	}
+	c.policy.perRcpt = c.policy.perRcpt || r.scope == OfRecipient
+	c.policy.tagsRcpt = c.policy.tagsRcpt || r.scope == OfRecipient && !r.final()
 	program, err := c.plan(whole)
 	if err != nil {
 		c.report(path, "%s%v", prefix, err)
@@ -305,13 +260,15 @@ func (c *compiler) condition(path string, r *rule, text string) {
 	}
 }
 
-// plan makes a checked expression ready to run. Each list behind "in" becomes the view that the fact before it needs.
+// plan makes a checked expression ready to run. Each list behind "in" becomes the view that the fact before it needs. No limit of cost
+// is set, for it would make a condition three times as dear: the functions are such that the work of a condition grows with the square
+// of its lists at most (maxNesting).
 func (c *compiler) plan(whole *ast.AST) (cel.Program, error) {
 	walkExpr(whole.Expr(), nil, func(e ast.Expr, _ []string) bool {
 		if e.Kind() != ast.CallKind || e.AsCall().FunctionName() != operators.In {
 			return true
 		}
-		name, isList := c.language.listNamed(whole, e.AsCall().Args()[1])
+		name, isList := c.language.listNamed(e.AsCall().Args()[1])
 		fact, isFact := c.language.factOf(e.AsCall().Args()[0])
 		if !isList || !isFact {
 			return true
@@ -344,7 +301,7 @@ func (p *Policy) stageOf(id factID) Stage {
 	return p.vocabulary.facts[id].Stage
 }
 
-// ToBool is what a program's value means for the walk.
+// toTruth is what a program's value means for the walk.
 func toTruth(value any) (truth, *types.Unknown) {
 	switch v := value.(type) {
 	case types.Bool:

@@ -1,9 +1,6 @@
 package policy
 
-import (
-	"fmt"
-	"slices"
-)
+import "slices"
 
 // Walk goes through the rules of a policy for one connection, message or recipient as facts arrive. The first final rule that is true
 // decides. A rule that is false stays false; one that is unknown remembers which facts it waits for; a final one that is unknown
@@ -18,6 +15,7 @@ type Walk struct {
 	stopped   int        // the rule at which the last step ended; len(rules) when it went through
 	decided   bool
 	decision  Decision
+	also      []*Walk // of other recipients of this message and class: their tags and would-bes count too
 }
 
 // NewWalk gives the walk of a new connection.
@@ -26,8 +24,25 @@ func (p *Policy) NewWalk() *Walk {
 	return &Walk{policy: p, truths: make([]truth, n), at: make([]Stage, n), waits: make([][]factID, n)}
 }
 
-// Clone gives a walk that goes on from here on its own: a message's from its connection's.
+// Clone gives a walk that goes on from here on its own: a message's from its connection's. What rests on facts that every message has
+// anew, such as a limit read at connect, is asked again.
 func (w *Walk) Clone() *Walk {
+	c := w.copy()
+	for i, r := range c.policy.rules {
+		if !r.anew {
+			continue
+		}
+		c.truths[i], c.waits[i] = unknown, nil
+		c.from = min(c.from, i)
+		if c.decided && r.final() && i <= c.decision.index {
+			c.decided, c.decision = false, Decision{}
+		}
+	}
+	return c
+}
+
+// copy shares the lists of what rules wait for: those are replaced as a whole, never changed.
+func (w *Walk) copy() *Walk {
 	c := *w
 	c.truths, c.at, c.waits = slices.Clone(w.truths), slices.Clone(w.at), slices.Clone(w.waits)
 	return &c
@@ -35,7 +50,7 @@ func (w *Walk) Clone() *Walk {
 
 // ForRecipient gives the walk of one recipient: it goes on from where the message's stands, into the rules that name the recipient.
 func (w *Walk) ForRecipient() *Walk {
-	c := w.Clone()
+	c := w.copy()
 	c.recipient = true
 	return c
 }
@@ -91,7 +106,7 @@ func (w *Walk) evaluate(i int, e *Evidence, at Stage) {
 	value, _, err := r.program.Eval(e)
 	if err != nil {
 		// DESIGN: a rule whose evaluation errs is false, logged once, counted.
-		e.failed(fmt.Sprintf("rule %q: %v", r.name, err))
+		e.failed(r.name, err)
 		w.truths[i] = no
 		return
 	}
@@ -101,10 +116,12 @@ func (w *Walk) evaluate(i int, e *Evidence, at Stage) {
 	case yes:
 		w.at[i] = at
 	case unknown:
-		w.waits[i] = w.waits[i][:0:0]
-		for _, id := range pending.IDs() {
-			w.waits[i] = append(w.waits[i], factID(id-1))
+		ids := pending.IDs()
+		waits := make([]factID, len(ids))
+		for n, id := range ids {
+			waits[n] = factID(id - 1)
 		}
+		w.waits[i] = waits
 	}
 }
 
@@ -124,25 +141,32 @@ func (w *Walk) decide(i int, at Stage) {
 // Decision gives what was decided, and whether anything was.
 func (w *Walk) Decision() (Decision, bool) { return w.decision, w.decided }
 
-// MayWait reports whether a step at this stage may wait for checks: only where an answer can be spoken then. With delay_reject that
-// is before RCPT only while a rule with at_once can still be reached.
+// MayWait reports whether a step at this stage may wait for checks: only where an answer can be spoken then. Before RCPT that is
+// while a rule that speaks where it is decided (at_once, or delay_reject off) can be reached, and no rule about the recipient stands
+// above it.
 func (w *Walk) MayWait(at Stage) bool {
-	if at >= Rcpt || !w.policy.delayReject {
-		return true
+	if at >= Rcpt || w.decided {
+		return at >= Rcpt
 	}
-	if w.decided {
-		return false
+	for _, r := range w.policy.rules[w.stopped:] {
+		switch {
+		case !r.final():
+		case r.scope == OfRecipient:
+			return false
+		case r.action == Answer && r.span.trueFrom <= at && w.policy.speaksAt(r, at) <= at:
+			return true
+		}
 	}
-	return slices.ContainsFunc(w.policy.rules[w.stopped:], func(r *rule) bool { return r.atOnce && r.final() && r.span.trueFrom <= at })
+	return false
 }
 
 // Woulds gives what the observed rules above the decision would have done, in the order of the rules.
 func (w *Walk) Woulds() []Would {
 	var out []Would
 	for i, r := range w.policy.rules[:w.end()] {
-		if r.observe && w.truths[i] == yes {
+		if at, matched := w.matched(i); r.observe && matched {
 			d := Decision{Action: r.action, Reply: r.reply}
-			out = append(out, Would{Rule: r.name, What: d.What(), Decided: w.at[i], Spoken: w.policy.speaksAt(r, w.at[i])})
+			out = append(out, Would{Rule: r.name, What: d.What(), Decided: at, Spoken: w.policy.speaksAt(r, at)})
 		}
 	}
 	return out
@@ -152,7 +176,7 @@ func (w *Walk) Woulds() []Would {
 func (w *Walk) Tags(e *Evidence, id string) []Field {
 	var out []Field
 	for i, r := range w.policy.rules[:w.end()] {
-		if r.action != Tag || r.observe || w.truths[i] != yes {
+		if _, matched := w.matched(i); r.action != Tag || r.observe || !matched {
 			continue
 		}
 		for _, h := range r.header {
@@ -160,6 +184,20 @@ func (w *Walk) Tags(e *Evidence, id string) []Field {
 		}
 	}
 	return out
+}
+
+// matched reports whether rule i was true, for this recipient or another that shares the decision, and where first.
+func (w *Walk) matched(i int) (first Stage, matched bool) {
+	first = never
+	if w.truths[i] == yes {
+		first = w.at[i]
+	}
+	for _, other := range w.also {
+		if other.truths[i] == yes {
+			first = min(first, other.at[i])
+		}
+	}
+	return first, first < never
 }
 
 func (w *Walk) end() int {

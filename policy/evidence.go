@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -17,7 +18,7 @@ type Evidence struct {
 	at     []Stage
 	header map[string][]string // values of the fields that the policy names, by lower-case name; nil before they are known
 	fields ref.Val             // header as conditions see it
-	errors []string            // conditions that failed to evaluate, each named once
+	errors []string            // conditions that failed to evaluate, each rule once
 }
 
 // NewEvidence gives the empty evidence of a new session under p.
@@ -107,16 +108,18 @@ func (e *Evidence) ForgetHelo() {
 	e.header, e.fields = nil, nil
 }
 
-// Errors gives the conditions that could not be evaluated so far ("rule \"x\": division by zero"), each once.
+// Errors gives the conditions that could not be evaluated so far ("rule \"x\": division by zero"), each rule once, as printable ASCII.
 func (e *Evidence) Errors() []string { return e.errors }
 
-func (e *Evidence) failed(what string) {
+// failed keeps the first failure of a rule. What is behind it may hold a sender's text, so that it is cleaned and cut.
+func (e *Evidence) failed(rule string, err error) {
+	prefix := fmt.Sprintf("rule %q: ", rule)
 	for _, known := range e.errors {
-		if known == what {
+		if strings.HasPrefix(known, prefix) {
 			return
 		}
 	}
-	e.errors = append(e.errors, what)
+	e.errors = append(e.errors, prefix+cut(clean(err.Error()), maxValue))
 }
 
 // headerVariable is the name under which header("X") reads the kept fields; @ keeps it out of reach of conditions.

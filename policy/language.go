@@ -18,17 +18,19 @@ type language struct {
 	vocabulary *Vocabulary
 	lists      map[string]*List
 	defines    map[string]*ast.AST // checked, with the definitions they use inlined
+	broken     map[string]bool     // definitions that are wrong, or use one that is
 	env        *cel.Env
-	headers    []string        // lower-case names that header("...") reads
-	viewsUsed  map[string]bool // "list.block#ip"
+	headers    []string // lower-case names that header("...") reads
 }
 
 func newLanguage(v *Vocabulary, lists map[string]*List) (*language, error) {
-	l := &language{vocabulary: v, lists: lists, defines: map[string]*ast.AST{}, viewsUsed: map[string]bool{}}
+	l := &language{vocabulary: v, lists: lists, defines: map[string]*ast.AST{}, broken: map[string]bool{}}
 	options := []cel.EnvOption{
 		ext.Strings(),
 		cel.Variable(headerVariable, cel.MapType(cel.StringType, cel.ListType(cel.StringType))),
-		cel.Macros(cel.GlobalMacro("header", 1, l.expandHeader)),
+		// No has: every fact has a value. No map: with it a condition of one line could build texts without end.
+		cel.ClearMacros(),
+		cel.Macros(cel.AllMacro, cel.ExistsMacro, cel.ExistsOneMacro, cel.FilterMacro, cel.GlobalMacro("header", 1, l.expandHeader)),
 		// No binding: the list's own Contains answers.
 		cel.Function(operators.In, cel.Overload("in_gatepost_list", []*cel.Type{cel.StringType, listType}, cel.BoolType)),
 	}
@@ -68,132 +70,29 @@ func literalText(e ast.Expr) (string, bool) {
 	return string(text), ok
 }
 
-// mistake is a problem inside one expression.
-type mistake struct {
-	line, col int
-	text      string
-}
-
-// compile checks an expression and gives it with all definitions inlined, and its type; or what is wrong with it.
+// compile checks an expression and gives it with all definitions inlined, and its type; or what is wrong with it. It gives neither
+// where the expression uses a definition that is wrong itself: that is reported there, once.
 func (l *language) compile(text string) (*ast.AST, *cel.Type, []mistake) {
 	parsed, issues := l.env.Parse(text)
 	if issues.Err() != nil {
-		return nil, nil, l.mistakes(issues)
+		return nil, nil, syntaxMistakes(text, issues)
 	}
-	if wrong := l.unknownNames(parsed.NativeRep()); wrong != nil {
+	if wrong := l.inspect(text, parsed.NativeRep()); wrong != nil {
 		return nil, nil, wrong
+	}
+	uses := l.uses(parsed.NativeRep())
+	if slices.ContainsFunc(uses, func(use ast.Expr) bool { return l.broken[use.AsIdent()] }) {
+		return nil, nil, nil
 	}
 	checked, issues := l.env.Check(parsed)
 	if issues.Err() != nil {
-		return nil, nil, l.mistakes(issues)
-	}
-	if wrong := l.misuses(checked.NativeRep()); wrong != nil {
-		return nil, nil, wrong
+		return nil, nil, typeMistakes(text, issues)
 	}
 	whole, err := l.inline(checked)
 	if err != nil {
-		return nil, nil, []mistake{{text: err.Error()}}
+		return nil, nil, []mistake{{1, 1, err.Error()}}
 	}
 	return whole, checked.OutputType(), nil
-}
-
-// mistakes gives CEL's own findings, without the words that speak of its insides.
-func (l *language) mistakes(issues *cel.Issues) []mistake {
-	var out []mistake
-	for _, e := range issues.Errors() {
-		text := strings.ReplaceAll(e.Message, " (in container '')", "")
-		text = strings.TrimPrefix(text, "Syntax error: ")
-		if strings.HasPrefix(text, "found no matching overload for '") {
-			text = plainOverload(text)
-		}
-		line, col := 0, 0
-		if e.Location != nil && e.Location.Line() > 0 {
-			line, col = e.Location.Line(), e.Location.Column()+1
-		}
-		out = append(out, mistake{line, col, text})
-	}
-	return out
-}
-
-// plainOverload puts "found no matching overload for '_==_' applied to '(string, int)'" into an admin's words.
-func plainOverload(text string) string {
-	rest := strings.TrimPrefix(text, "found no matching overload for '")
-	name, types, found := strings.Cut(rest, "' applied to '")
-	if !found {
-		return text
-	}
-	if i := strings.LastIndex(types, "'"); i >= 0 {
-		types = types[:i]
-	}
-	types = strings.ReplaceAll(types, listType.String(), "list")
-	return fmt.Sprintf("%s does not work on %s; compare values of one type", strings.Trim(name, "_@"), types)
-}
-
-// unknownNames finds the names that no fact, list or definition has, with the one that was probably meant.
-func (l *language) unknownNames(a *ast.AST) []mistake {
-	var out []mistake
-	names := func(e ast.Expr, bound []string) bool {
-		name, root, ok := dottedName(e)
-		if !ok || slices.Contains(bound, root.AsIdent()) || strings.HasPrefix(name, "@") || l.isName(name) {
-			return !ok
-		}
-		at := a.SourceInfo().GetStartLocation(root.ID())
-		out = append(out, mistake{at.Line(), at.Column() + 1, l.notAName(name)})
-		return false
-	}
-	walkExpr(a.Expr(), nil, names)
-	return out
-}
-
-// isName reports whether a dotted name, or a beginning of it, is something that conditions can read.
-func (l *language) isName(name string) bool {
-	for part := name; ; {
-		if _, isFact := l.vocabulary.byName[part]; isFact || l.defines[part] != nil || isTypeName(part) {
-			return true
-		}
-		if list, found := strings.CutPrefix(part, "list."); found && l.lists[list] != nil {
-			return true
-		}
-		i := strings.LastIndexByte(part, '.')
-		if i < 0 {
-			return false
-		}
-		part = part[:i]
-	}
-}
-
-func isTypeName(name string) bool {
-	return slices.Contains([]string{"bool", "int", "uint", "double", "string", "bytes", "type"}, name)
-}
-
-func (l *language) notAName(name string) string {
-	kind, candidates := "fact", []string(nil)
-	switch list, isList := strings.CutPrefix(name, "list."); {
-	case isList || name == "list":
-		kind, name = "list", list
-		for known := range l.lists {
-			candidates = append(candidates, known)
-		}
-	default:
-		for _, f := range l.vocabulary.facts {
-			candidates = append(candidates, f.Name)
-		}
-		for known := range l.defines {
-			candidates = append(candidates, known)
-		}
-		if !strings.Contains(name, ".") {
-			kind = "name"
-		}
-	}
-	slices.Sort(candidates)
-	hint := "; `gatepost facts` prints all facts"
-	if kind == "list" {
-		hint = "; name it under [list]"
-	}
-	if near := nearest(name, candidates); near != "" {
-		hint = fmt.Sprintf(" (did you mean %s?)", near)
-	}
-	return fmt.Sprintf("unknown %s %q%s", kind, name, hint)
 }
 
 // maxNodes bounds a condition with its definitions inlined, so that definitions that use definitions cannot grow without end.
@@ -202,6 +101,16 @@ const maxNodes = 20_000
 // inline puts the definitions in the place of their names. Each use gets a copy of its own, not a shared variable, so that the
 // boolean terms of a condition stay visible to the search for stages and classes.
 func (l *language) inline(checked *cel.Ast) (*ast.AST, error) {
+	uses, n := l.uses(checked.NativeRep()), ast.NodeCount(checked.NativeRep())
+	for _, use := range uses {
+		n += ast.NodeCount(l.defines[use.AsIdent()]) // counted before anything is copied
+	}
+	if n > maxNodes {
+		return nil, fmt.Errorf("it has %d terms with its definitions; at most %d are taken", n, maxNodes)
+	}
+	if len(uses) == 0 {
+		return checked.NativeRep(), nil
+	}
 	optimizer, err := cel.NewStaticOptimizer(inliner{l})
 	if err != nil {
 		return nil, err
@@ -210,43 +119,46 @@ func (l *language) inline(checked *cel.Ast) (*ast.AST, error) {
 	if issues.Err() != nil {
 		return nil, fmt.Errorf("a definition does not fit here: %w", issues.Err())
 	}
-	if n := ast.NodeCount(whole.NativeRep()); n > maxNodes {
-		return nil, fmt.Errorf("the condition has %d terms with its definitions; at most %d are taken", n, maxNodes)
-	}
 	return whole.NativeRep(), nil
 }
+
+// uses gives the places at which an expression names definitions.
+func (l *language) uses(a *ast.AST) []ast.Expr {
+	var out []ast.Expr
+	walkExpr(a.Expr(), nil, func(e ast.Expr, bound []string) bool {
+		if e.Kind() == ast.IdentKind && l.defined(e.AsIdent()) && !slices.Contains(bound, e.AsIdent()) {
+			out = append(out, e)
+		}
+		return true
+	})
+	return out
+}
+
+func (l *language) defined(name string) bool { return l.defines[name] != nil || l.broken[name] }
 
 type inliner struct{ l *language }
 
 // Optimize implements cel.ASTOptimizer.
 func (in inliner) Optimize(ctx *cel.OptimizerContext, a *ast.AST) *ast.AST {
-	var uses []ast.Expr
-	walkExpr(a.Expr(), nil, func(e ast.Expr, bound []string) bool {
-		if e.Kind() == ast.IdentKind && in.l.defines[e.AsIdent()] != nil && !slices.Contains(bound, e.AsIdent()) {
-			uses = append(uses, e)
-		}
-		return true
-	})
-	for _, use := range uses {
+	for _, use := range in.l.uses(a) {
 		ctx.UpdateExpr(use, ctx.CopyASTAndMetadata(in.l.defines[use.AsIdent()]))
 	}
 	return a
 }
 
-// define compiles a definition and makes its name known to what comes later.
+// define compiles a definition and makes its name known to what comes later. A wrong one stays known too, so that one mistake is
+// reported once and not at every use.
 func (l *language) define(d Definition) []mistake {
 	whole, typ, wrong := l.compile(d.Expr)
-	if wrong == nil && typ.IsExactType(listType) {
-		wrong = []mistake{{text: "a definition cannot be a list; write \"... in list.NAME\""}}
-	}
-	if wrong != nil {
-		// The name stays usable, so that one mistake is reported once and not at every use.
-		whole, typ = ast.NewAST(ast.NewExprFactory().NewLiteral(1, types.True), ast.NewSourceInfo(nil)), cel.DynType
+	if whole == nil {
+		l.broken[d.Name] = true
+		return wrong
 	}
 	env, err := l.env.Extend(cel.Variable(d.Name, typ))
 	if err != nil {
-		return append(wrong, mistake{text: err.Error()})
+		l.broken[d.Name] = true
+		return []mistake{{1, 1, err.Error()}}
 	}
 	l.env, l.defines[d.Name] = env, whole
-	return wrong
+	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"reflect"
+	"slices"
 	"strings"
 
 	"cel.dev/cel-go/common/types"
@@ -14,11 +15,11 @@ import (
 // List is a set of networks, domains, addresses and users, as access(5) of Postfix understands them. It does not change once it is made.
 // Text is compared without regard to case.
 type List struct {
-	networks  map[int]map[netip.Prefix]bool // by number of bits, v4 as 4-in-6 so that 0.0.0.0/0 is no ::/0
-	bits      []int
-	addresses map[string]bool // "user@example.org"
-	domains   map[string]bool // "example.org": itself only
-	below     map[string]bool // "example.org" for the entry ".example.org": its subdomains only
+	networks  map[netip.Prefix]bool // v4 as 4-in-6, so that 0.0.0.0/0 is no ::/0
+	bits      []int                 // the lengths of networks, each once
+	addresses map[string]bool       // "user@example.org"
+	domains   map[string]bool       // "example.org": itself only
+	below     map[string]bool       // "example.org" for the entry ".example.org": its subdomains only
 	users     map[string]bool
 }
 
@@ -26,7 +27,7 @@ type List struct {
 // a domain has a dot, everything else is a user; "user:" forces the last.
 func KindOf(entry string) Kind {
 	switch {
-	case strings.HasPrefix(entry, "user:"):
+	case forcesUser(entry):
 		return KindUser
 	case isNetwork(entry):
 		return KindIP
@@ -36,6 +37,13 @@ func KindOf(entry string) Kind {
 		return KindDomain
 	}
 	return KindUser
+}
+
+// userPrefix forces an entry to be a user, whatever its form.
+const userPrefix = "user:"
+
+func forcesUser(entry string) bool {
+	return len(entry) >= len(userPrefix) && strings.EqualFold(entry[:len(userPrefix)], userPrefix)
 }
 
 func isNetwork(text string) bool {
@@ -49,7 +57,7 @@ func isNetwork(text string) bool {
 // NewList makes a list of entries. The error of an entry that cannot be one stands at its index.
 func NewList(entries []string) (*List, map[int]error) {
 	l := &List{
-		networks:  map[int]map[netip.Prefix]bool{},
+		networks:  map[netip.Prefix]bool{},
 		addresses: map[string]bool{}, domains: map[string]bool{}, below: map[string]bool{}, users: map[string]bool{},
 	}
 	wrong := map[int]error{}
@@ -79,7 +87,7 @@ func (l *List) add(entry string) error {
 		l.domains[lower] = true
 		return badDomain(entry, lower)
 	default:
-		user := strings.TrimPrefix(lower, "user:")
+		user := strings.TrimPrefix(lower, userPrefix)
 		if user == "" {
 			return fmt.Errorf("an empty entry matches nobody; remove it")
 		}
@@ -89,7 +97,10 @@ func (l *List) add(entry string) error {
 }
 
 func badDomain(entry, domain string) error {
-	if domain == "" || strings.Contains(domain, "..") || strings.HasSuffix(domain, ".") || strings.ContainsAny(domain, "/ *") {
+	if strings.ContainsFunc(domain, func(r rune) bool { return r > '~' }) {
+		return fmt.Errorf("%q is no domain as mail carries it; write its form in ASCII (xn--...)", entry)
+	}
+	if domain == "" || strings.HasPrefix(domain, ".") || strings.Contains(domain, "..") || strings.HasSuffix(domain, ".") || strings.ContainsAny(domain, "/ *") {
 		return fmt.Errorf("%q is neither a network, a domain, an address nor a user; a domain is example.org, its subdomains are .example.org", entry)
 	}
 	return nil
@@ -99,35 +110,43 @@ func (l *List) addNetwork(entry string) error {
 	prefix, err := netip.ParsePrefix(entry)
 	if err != nil {
 		addr := netip.MustParseAddr(entry)
+		if addr.Zone() != "" {
+			return fmt.Errorf("%q has a zone; write the address without %%%s", entry, addr.Zone())
+		}
 		prefix = netip.PrefixFrom(addr, addr.BitLen())
 	}
 	if prefix.Masked() != prefix {
 		return fmt.Errorf("%q has bits beyond its length; write %s", entry, prefix.Masked())
 	}
 	prefix = as16(prefix)
-	if l.networks[prefix.Bits()] == nil {
-		l.networks[prefix.Bits()] = map[netip.Prefix]bool{}
+	l.networks[prefix] = true
+	if !slices.Contains(l.bits, prefix.Bits()) {
 		l.bits = append(l.bits, prefix.Bits())
 	}
-	l.networks[prefix.Bits()][prefix] = true
 	return nil
 }
+
+// v4Bits is the length of ::ffff:0:0/96, below which v4 addresses stand in the 16-byte form.
+const v4Bits = 96
 
 // as16 gives a network in the 16-byte form in which v4 and v6 networks share one table.
 func as16(p netip.Prefix) netip.Prefix {
 	if p.Addr().Is4() {
-		return netip.PrefixFrom(netip.AddrFrom16(p.Addr().As16()), p.Bits()+96)
+		return netip.PrefixFrom(netip.AddrFrom16(p.Addr().As16()), p.Bits()+v4Bits)
 	}
 	return p
 }
 
-// Has reports whether a fact's text is in the list; the fact's kind says which entries are asked.
+// Has reports whether a fact's text is in the list; the fact's kind says which entries are asked. An address is in the list by itself
+// or by its domain.
 func (l *List) Has(kind Kind, text string) bool {
 	switch kind {
 	case KindIP:
 		return l.hasAddr(text)
 	case KindAddress:
-		return l.addresses[strings.ToLower(text)]
+		address := strings.ToLower(text)
+		at := strings.LastIndexByte(address, '@')
+		return l.addresses[address] || at >= 0 && l.hasDomain(address[at+1:])
 	case KindDomain:
 		return l.hasDomain(strings.ToLower(text))
 	case KindUser:
@@ -141,16 +160,26 @@ func (l *List) hasAddr(text string) bool {
 	if err != nil {
 		return false
 	}
-	whole := netip.AddrFrom16(addr.Unmap().As16())
+	addr = addr.Unmap()
+	whole := netip.AddrFrom16(addr.As16())
 	for _, bits := range l.bits {
-		if p, err := whole.Prefix(bits); err == nil && l.networks[bits][p] {
+		if addr.Is4() && bits < v4Bits {
+			continue // ::/0 is all of IPv6 and nothing of IPv4
+		}
+		if p, err := whole.Prefix(bits); err == nil && l.networks[p] {
 			return true
 		}
 	}
 	return false
 }
 
+// maxDomain is the most bytes of a domain (RFC 1035 2.3.4): a longer one is in no list.
+const maxDomain = 255
+
 func (l *List) hasDomain(name string) bool {
+	if len(name) > maxDomain {
+		return false
+	}
 	if l.domains[name] {
 		return true
 	}

@@ -13,10 +13,15 @@ type Recipients struct {
 	putOff  int
 }
 
+// maxAlso bounds the recipients of one class whose own tags and observed rules are followed beside those of the last one.
+const maxAlso = 100
+
+// member is a class: the walk of its last recipient decides (rcpt.count is the highest there).
 type member struct {
 	class string
 	walk  *Walk
 	facts []ref.Val // of the recipient
+	also  []member  // earlier recipients, where tags or observed rules name the recipient
 }
 
 // NewRecipients begins a message whose own walk is w.
@@ -24,10 +29,8 @@ func NewRecipients(w *Walk) *Recipients { return &Recipients{message: w} }
 
 // Walk gives the walk of the next recipient: one of its own where some rule names the recipient, else the message's.
 func (r *Recipients) Walk() *Walk {
-	for _, rule := range r.message.policy.rules {
-		if rule.scope == OfRecipient {
-			return r.message.ForRecipient()
-		}
+	if r.message.policy.perRcpt {
+		return r.message.ForRecipient()
 	}
 	return r.message
 }
@@ -41,7 +44,7 @@ func (r *Recipients) Take(w *Walk, e *Evidence, split bool) bool {
 	}
 	for i := range r.members {
 		if r.members[i].class == class {
-			r.members[i].walk, r.members[i].facts = w, e.recipientFacts()
+			r.members[i].follow(w, e)
 			return true
 		}
 	}
@@ -49,32 +52,58 @@ func (r *Recipients) Take(w *Walk, e *Evidence, split bool) bool {
 		r.putOff++
 		return false
 	}
-	r.members = append(r.members, member{class, w, e.recipientFacts()})
+	r.members = append(r.members, member{class: class, walk: w, facts: e.recipientFacts()})
 	return true
+}
+
+// follow makes w the walk that decides for the class. The one before it is kept where its recipient can have tags of its own.
+func (m *member) follow(w *Walk, e *Evidence) {
+	if m.walk != w && w.policy.tagsRcpt && len(m.also) < maxAlso {
+		m.also = append(m.also, member{walk: m.walk, facts: m.facts})
+	}
+	m.walk, m.facts = w, e.recipientFacts()
 }
 
 // Taken reports whether any recipient was taken.
 func (r *Recipients) Taken() bool { return len(r.members) > 0 }
 
-// Step walks on for every class. It gives the names of the facts that some of them waits for.
+// Step walks on for every class. It gives the names of the facts that some of them waits for. The recipient's facts in e are afterwards
+// those of the one whose walk Ends gives.
 func (r *Recipients) Step(e *Evidence, at Stage) []string {
 	var waits []string
-	for _, m := range r.members {
-		e.setRecipientFacts(m.facts)
-		waits = append(waits, m.walk.Step(e, at)...)
+	for i := range r.members {
+		m := &r.members[i]
+		m.walk.also = nil
+		for _, other := range m.also {
+			waits = append(waits, other.step(e, at)...)
+			m.walk.also = append(m.walk.also, other.walk)
+		}
+		waits = append(waits, m.step(e, at)...)
+	}
+	if best := r.mildest(); best != nil {
+		e.setRecipientFacts(best.facts)
 	}
 	return waits
 }
 
+func (m *member) step(e *Evidence, at Stage) []string {
+	e.setRecipientFacts(m.facts)
+	return m.walk.Step(e, at)
+}
+
 // Ends gives the walk whose decision holds for all taken recipients: the mildest, and of equals the first. Without a recipient it is the message's.
 func (r *Recipients) Ends() *Walk {
-	if len(r.members) == 0 {
-		return r.message
+	if best := r.mildest(); best != nil {
+		return best.walk
 	}
-	best := r.members[0].walk
-	for _, m := range r.members[1:] {
-		if m.walk.decision.severity() < best.decision.severity() {
-			best = m.walk
+	return r.message
+}
+
+func (r *Recipients) mildest() *member {
+	var best *member
+	for i := range r.members {
+		if m := &r.members[i]; best == nil || m.walk.decision.severity() < best.walk.decision.severity() {
+			best = m
 		}
 	}
 	return best

@@ -33,7 +33,7 @@ func ParseReply(line string) (Reply, error) {
 		return Reply{}, fmt.Errorf("a reply is a code, an enhanced code and a text, as in \"554 5.7.1 Refused by local policy\"")
 	}
 	code, err := strconv.Atoi(parts[0])
-	if err != nil {
+	if err != nil || len(parts[0]) != 3 {
 		return Reply{}, fmt.Errorf("%q is no reply code; a reply is for example \"554 5.7.1 Refused by local policy\"", parts[0])
 	}
 	return NewReply(code, parts[1], parts[2])

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"slices"
 )
 
 // never is the stage of what cannot happen.
@@ -16,14 +17,19 @@ type span struct {
 const maxSearch = 12
 
 // spanOf searches the truths that the atoms of a condition can have at each stage. Atoms are taken as independent of each other, so a
-// stage may be earlier than what really happens, never later.
+// stage may be earlier than what really happens, never later. A rule that names the recipient is asked from RCPT on only.
 func (p *Policy) spanOf(r *rule) span {
 	s := span{trueFrom: never, falseFrom: never}
+	first := Connect
+	if r.scope == OfRecipient {
+		first = Rcpt
+	}
+	s.settled = first
 	for _, id := range r.facts {
 		s.settled = max(s.settled, p.firstStage(id))
 	}
-	for at := Connect; at <= s.settled; at++ {
-		canBeTrue, canBeFalse := p.possible(r, at, s.settled)
+	for at := first; at <= s.settled; at++ {
+		canBeTrue, canBeFalse := p.possible(r, at)
 		if canBeTrue {
 			s.trueFrom = min(s.trueFrom, at)
 		}
@@ -43,21 +49,21 @@ func (p *Policy) firstStage(id factID) Stage {
 }
 
 // possible reports whether the condition can be true, and false, when the facts of a stage are there and later ones are not.
-func (p *Policy) possible(r *rule, at, settled Stage) (canBeTrue, canBeFalse bool) {
-	truths := make([]truth, len(r.atoms))
+func (p *Policy) possible(r *rule, at Stage) (canBeTrue, canBeFalse bool) {
 	var free []int
+	sets := make([]truths, len(r.atoms))
+	known := early{p.vocabulary, func(id factID) bool { return p.firstStage(id) <= at }}
 	for i, a := range r.atoms {
-		known := true
-		for _, id := range a.facts {
-			known = known && p.firstStage(id) <= at
-		}
-		if known {
-			free = append(free, i)
+		sets[i] = setOf(unknown)
+		if value, failure := known.of(a.expr); value || failure {
+			free, sets[i] = append(free, i), setOf(no, yes)
 		}
 	}
 	if len(free) > maxSearch {
-		return at == settled, at == settled
+		all := r.tree.evalSets(sets)
+		return all.has(yes), all.has(no) || r.fails(known)
 	}
+	truths := make([]truth, len(r.atoms))
 	for combination := range 1 << len(free) {
 		for bit, i := range free {
 			truths[i] = no
@@ -72,7 +78,15 @@ func (p *Policy) possible(r *rule, at, settled Stage) (canBeTrue, canBeFalse boo
 			canBeFalse = true
 		}
 	}
-	return canBeTrue, canBeFalse
+	return canBeTrue, canBeFalse || r.fails(known)
+}
+
+// fails reports whether the condition can fail, and so count as false, whatever its atoms say.
+func (r *rule) fails(known early) bool {
+	return slices.ContainsFunc(r.atoms, func(a atom) bool {
+		_, failure := known.of(a.expr)
+		return failure
+	})
 }
 
 // RuleReport says in the words of `gatepost check` when a rule takes part in a session.
@@ -112,9 +126,11 @@ func (p *Policy) Report() []RuleReport {
 		if !r.final() {
 			continue
 		}
-		if r.span.falseFrom == never && blocked == "" {
+		switch {
+		case blocked != "":
+		case r.span.falseFrom == never:
 			blocked = r.name
-		} else if r.span.falseFrom != never && r.span.falseFrom > from {
+		case r.span.falseFrom > from:
 			from, because = r.span.falseFrom, r.name
 		}
 	}
@@ -133,35 +149,22 @@ func (p *Policy) speaksAt(r *rule, decided Stage) Stage {
 	return max(Rcpt, decided)
 }
 
-// placeholders refuses a placeholder that is no fact, or whose fact comes later than the rule may be spoken.
-func (c *compiler) placeholders() {
+// lateness refuses a placeholder whose fact comes later than the rule may be spoken.
+func (c *compiler) lateness() {
 	at := map[string]int{}
 	for i, r := range c.source.Rules {
 		at[r.Name] = i
 	}
 	for i, report := range c.policy.Report() {
 		r := c.policy.rules[i]
-		path := fmt.Sprintf("rule[%d]", at[r.name])
-		c.placeholdersOf(path+".reply", r, r.reply.text, report.Speaks)
-		for _, h := range r.header {
-			c.placeholdersOf(path+".header."+h.name, r, h.value, Data)
-		}
-	}
-}
-
-func (c *compiler) placeholdersOf(path string, r *rule, t template, speaks Stage) {
-	for _, part := range t.parts {
-		if part.fact == "" || part.fact == "id" {
-			continue
-		}
-		f, known := c.policy.vocabulary.Fact(part.fact)
-		if !known {
-			c.report(path, "rule %q: placeholder {%s}: %s", r.name, part.fact, c.language.notAName(part.fact))
-			continue
-		}
-		if c.policy.firstStage(c.policy.vocabulary.byName[part.fact]) > speaks {
-			c.report(path, "rule %q: placeholder {%s} is not known before %s, but the rule may speak at %s; leave it out or ask for it in the condition",
-				r.name, part.fact, f.Stage, speaks)
+		for _, part := range r.reply.text.parts {
+			id, isFact := c.policy.vocabulary.byName[part.fact]
+			if !isFact || c.policy.firstStage(id) <= report.Speaks {
+				continue
+			}
+			c.report(fmt.Sprintf("rule[%d].reply", at[r.name]),
+				"rule %q: placeholder {%s} is not known before %s, but the rule may speak at %s; leave it out or ask for it in the condition",
+				r.name, part.fact, c.policy.firstStage(id), report.Speaks)
 		}
 	}
 }

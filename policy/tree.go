@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"cel.dev/cel-go/common/ast"
+	"cel.dev/cel-go/common/debug"
 	"cel.dev/cel-go/common/operators"
 	"cel.dev/cel-go/common/types"
 )
@@ -92,9 +93,10 @@ type atom struct {
 	facts []factID
 }
 
-// booleanTree splits a checked condition into its boolean operators and atoms.
-func (l *language) booleanTree(a *ast.AST) (*node, []atom) {
+// booleanTree splits a checked condition into its boolean operators and atoms. A term that stands twice is one atom.
+func (v *Vocabulary) booleanTree(a *ast.AST) (*node, []atom) {
 	var atoms []atom
+	seen := map[string]int{}
 	var build func(e ast.Expr) *node
 	build = func(e ast.Expr) *node {
 		if e.Kind() == ast.LiteralKind {
@@ -113,8 +115,13 @@ func (l *language) booleanTree(a *ast.AST) (*node, []atom) {
 				return n
 			}
 		}
-		atoms = append(atoms, atom{e, l.factsIn(e)})
-		return &node{op: atomOp, atom: len(atoms) - 1}
+		text := debug.ToDebugString(e)
+		i, again := seen[text]
+		if !again {
+			i = len(atoms)
+			seen[text], atoms = i, append(atoms, atom{e, v.factsIn(e)})
+		}
+		return &node{op: atomOp, atom: i}
 	}
 	return build(a.Expr()), atoms
 }
@@ -123,23 +130,33 @@ func (l *language) booleanTree(a *ast.AST) (*node, []atom) {
 const headerFact = factID(1<<30 - 1)
 
 // factsIn gives the facts that an expression names, each once, in order of appearance.
-func (l *language) factsIn(e ast.Expr) []factID {
+func (v *Vocabulary) factsIn(e ast.Expr) []factID {
 	var out []factID
 	walkExpr(e, nil, func(e ast.Expr, bound []string) bool {
-		name, root, ok := dottedName(e)
-		if !ok || slices.Contains(bound, root.AsIdent()) {
-			return !ok
+		_, root, isName := dottedName(e)
+		if isName && slices.Contains(bound, root.AsIdent()) {
+			return false
 		}
-		id, isFact := l.vocabulary.byName[name]
-		if name == headerVariable {
-			id, isFact = headerFact, true
-		}
+		id, isFact := v.factAt(e)
 		if isFact && !slices.Contains(out, id) {
 			out = append(out, id)
 		}
-		return e.Kind() == ast.SelectKind && !isFact
+		return !isFact
 	})
 	return out
+}
+
+// factAt gives the fact that an expression is, also header("...").
+func (v *Vocabulary) factAt(e ast.Expr) (factID, bool) {
+	name, _, ok := dottedName(e)
+	if !ok {
+		return 0, false
+	}
+	if name == headerVariable {
+		return headerFact, true
+	}
+	id, isFact := v.byName[name]
+	return id, isFact
 }
 
 // eval gives the truth of a condition by Kleene's logic when the atoms have the given truths.
@@ -183,3 +200,57 @@ const (
 	unknown truth = 0
 	yes     truth = 1
 )
+
+// truths is a set of truths, one bit for each.
+type truths uint8
+
+func setOf(all ...truth) (out truths) {
+	for _, t := range all {
+		out |= 1 << (t + 1)
+	}
+	return out
+}
+
+func (s truths) has(t truth) bool { return s>>(t+1)&1 == 1 }
+
+// evalSets gives a set that holds every truth the condition can have when its atoms have the given ones, each independent of the others.
+func (n *node) evalSets(atoms []truths) truths {
+	switch n.op {
+	case trueOp:
+		return setOf(yes)
+	case falseOp:
+		return setOf(no)
+	case atomOp:
+		return atoms[n.atom]
+	}
+	kids := make([]truths, len(n.kids))
+	for i, k := range n.kids {
+		kids[i] = k.evalSets(atoms)
+	}
+	if n.op == ifOp {
+		out := kids[0] & setOf(unknown)
+		if kids[0].has(yes) {
+			out |= kids[1]
+		}
+		if kids[0].has(no) {
+			out |= kids[2]
+		}
+		return out
+	}
+	var out truths
+	for _, a := range []truth{no, unknown, yes} {
+		for _, b := range []truth{no, unknown, yes} {
+			switch {
+			case !kids[0].has(a):
+			case n.op == notOp:
+				out |= setOf(-a)
+			case !kids[1].has(b):
+			case n.op == andOp:
+				out |= setOf(min(a, b))
+			default:
+				out |= setOf(max(a, b))
+			}
+		}
+	}
+	return out
+}

@@ -31,6 +31,7 @@ func testVocabulary(t testing.TB) *Vocabulary {
 		number("author.fields", Data, OfMessage),
 		text("author.domain", Data, OfMessage, KindDomain),
 		word("dmarc.result", Data, OfMessage, "pass", "fail", "none", "temperror", "permerror"),
+		{Name: "over.client_messages", Type: Bool, Scope: OfMessage, Trouble: BoolOf(false)},
 		{Name: "dkim.domains", Type: Strings, Stage: Data, Scope: OfMessage, Trouble: StringsOf(nil)},
 	})
 	if err != nil {
