@@ -1,25 +1,33 @@
 # make help lists the targets. make demo and make test install what they need.
 
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
-FUZZTIME ?= 8s
+# Seconds: each fuzz target, and all together at most.
+FUZZTIME ?= 8
+FUZZALL ?= 240
 CASES = ../shared/cases
 PACKAGES = postfix
 # Packages that ./... leaves out, because they stand under testdata.
 HARNESS = ./testdata/postfix ./testdata/demo
+# A Postfix is started by root: tests that need one are built by the user and run by sudo.
+SUDO = $(shell [ "$$(id -u)" = 0 ] || echo '-exec "sudo --preserve-env=GATEPOST_CI,GATEPOST_BINARY"')
 
-.PHONY: help build test demo bench conformance lint unit fuzz postfix packages-needed
+.PHONY: help build test demo bench conformance lint unit fuzz-short postfix packages-needed
 
 help:
 	@echo "make build         the binary gatepost, in this folder"
 	@echo "make demo          real mail through a private Postfix with Gatepost behind it"
-	@echo "make test          every check: lint, tests with -race, short fuzzing, real Postfix, conformance"
-	@echo "make bench         the benchmarks"
+	@echo "make test          every check: lint, unit, fuzz-short, postfix, demo, conformance"
+	@echo "make lint          gofmt, go mod tidy, go vet, staticcheck"
+	@echo "make unit          tests with -race"
+	@echo "make fuzz-short    every fuzz target for FUZZTIME seconds, all of them for FUZZALL at most"
+	@echo "make postfix       tests with a real Postfix"
 	@echo "make conformance   the cases of other projects, where ../shared/cases is there"
+	@echo "make bench         the benchmarks"
 
 build:
 	CGO_ENABLED=0 go build -trimpath -o gatepost ./cmd/gatepost
 
-test: packages-needed lint unit fuzz postfix demo conformance
+test: packages-needed lint unit fuzz-short postfix demo conformance
 	@echo "make test: all passed"
 
 # Installs what is missing as root or by sudo; the system's Postfix is not started.
@@ -35,12 +43,11 @@ lint:
 unit:
 	go test -race ./...
 
-# Each fuzz target runs for FUZZTIME.
-fuzz:
-	@./testdata/fuzz.sh $(FUZZTIME)
+fuzz-short:
+	@./testdata/fuzz.sh $(FUZZTIME) $(FUZZALL)
 
-postfix:
-	go test -count=1 -timeout 10m ./testdata/postfix
+postfix: packages-needed build
+	GATEPOST_BINARY=$(CURDIR)/gatepost go test -count=1 -timeout 10m $(SUDO) ./testdata/postfix
 
 demo: packages-needed
 	@go run ./testdata/demo

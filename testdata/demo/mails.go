@@ -19,7 +19,9 @@ example.org TXT "v=spf1 ip4:192.0.2.1 -all"
 _dmarc.example.org TXT "v=DMARC1; p=reject"
 s._domainkey.example.org TXT "v=DKIM1; k=ed25519; p=KEY"
 shop.example MX 10 mail.shop.example
-shop.example TXT "v=spf1 ip4:192.0.2.1 -all"
+shop.example TXT "v=spf1 ip4:192.0.2.1 ip6:2001:db8::25 -all"
+2001:db8::25 PTR mail6.shop.example
+mail6.shop.example AAAA 2001:db8::25
 198.51.100.1 PTR forwarder.example
 forwarder.example A 198.51.100.1
 forwarder.example MX 10 forwarder.example
@@ -40,7 +42,7 @@ type mailing struct {
 	helo   string
 	sender string
 	to     []string
-	from   string
+	from   string // "" for no From field
 	signer string // domain of a DKIM signature, "" for none
 	above  string // fields above all others, before signing
 	below  string // text added behind the signature
@@ -50,11 +52,9 @@ const (
 	host      = "ADDR=192.0.2.1 NAME=mail.example.org"
 	forwarder = "ADDR=198.51.100.1 NAME=forwarder.example"
 	listed    = "ADDR=203.0.113.9 NAME=[UNAVAILABLE]"
+	host6     = "ADDR=IPv6:2001:db8::25 NAME=mail6.shop.example"
 	user      = "ADDR=198.51.100.7 NAME=[UNAVAILABLE] LOGIN=anna DESTPORT=587"
 )
-
-// postmasterOnly is the subject of the mail that only postmaster gets.
-const postmasterOnly = "demo 10"
 
 var toU = []string{"u@example.net"}
 
@@ -73,6 +73,8 @@ var mails = []mailing{
 	{what: "a sender domain that takes no mail (null MX)", client: host, helo: "mail.example.org", sender: "a@nomail.example", to: toU, from: "a@nomail.example"},
 	{what: "a sender domain that does not exist", client: host, helo: "mail.example.org", sender: "a@nowhere.example", to: toU, from: "a@nowhere.example"},
 	{what: "a bounce, MAIL FROM:<>", client: host, helo: "mail.example.org", sender: "", to: toU, from: "MAILER-DAEMON@mail.example.org"},
+	{what: "over IPv6", client: host6, helo: "mail6.shop.example", sender: "info@shop.example", to: toU, from: "info@shop.example"},
+	{what: "no From field: a rule that only observes says what it would do", client: host, helo: "mail.example.org", sender: "info@shop.example", to: toU},
 	{what: "one of our users over the submission port", client: user, helo: "laptop", sender: "anna@example.net", to: toU, from: "anna@example.net"},
 }
 

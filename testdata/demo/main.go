@@ -7,38 +7,48 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/base64"
+	"errors"
+	"flag"
 	"fmt"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"gatepost.example/testdata/postfix"
 )
 
 func main() {
-	if err := run(); err != nil {
+	binary := flag.String("gatepost", "", "the daemon; built when there is none")
+	flag.Parse()
+	if err := run(*binary); err != nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
 		os.Exit(1)
 	}
 }
 
-func run() error {
-	if missing := postfix.Missing(); missing != "" {
-		return fmt.Errorf("this needs %s; run it by `make demo` as root", missing)
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+func run(binary string) error {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	dir, err := os.MkdirTemp("", "gatepost-demo-")
-	if err != nil {
-		return err
+	if binary == "" {
+		fmt.Println("building gatepost ...")
+		folder, err := postfix.NewFolder("gatepost-demo-", "")
+		if err != nil {
+			return err
+		}
+		defer folder.Remove()
+		if binary, err = postfix.Build(ctx, ".", folder.Path); err != nil {
+			return err
+		}
 	}
-	defer os.RemoveAll(dir)
-	fmt.Println("building gatepost, starting a private Postfix behind it ...")
-	binary, err := postfix.Build(ctx, ".", dir)
-	if err != nil {
-		return err
+	if os.Getuid() != 0 {
+		return asRoot(ctx, binary)
+	}
+	if missing := postfix.Missing(); missing != "" {
+		return fmt.Errorf("this needs %s; `make demo` installs it", missing)
 	}
 	policy, err := demoPolicy("policy.toml")
 	if err != nil {
@@ -48,24 +58,34 @@ func run() error {
 	if err != nil {
 		return err
 	}
+	fmt.Println("starting a private Postfix with gatepost behind it ...")
 	zone := strings.ReplaceAll(zone, "KEY", base64.StdEncoding.EncodeToString(public))
 	site, err := postfix.StartSite(ctx, binary, zone, policy, nil)
 	if err != nil {
 		return err
 	}
-	defer site.Close()
-	d := demo{site: site, key: private}
-	fmt.Printf("\n"+row, "", "WHAT WAS SENT", "DECIDED", "SPOKEN", "BY RULE")
-	for i, m := range mails {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if err := d.send(i+1, m); err != nil {
-			return err
-		}
+	err = (&demo{site: site, key: private}).sendAll(ctx)
+	if err := errors.Join(err, site.Close()); err != nil {
+		return err
 	}
-	fmt.Println("\nThe rules are those of policy.toml; `gatepost check policy.toml` says from when each can decide. Everything of this demo is gone now.")
+	fmt.Println("\nThe rules are those of policy.toml; `gatepost check policy.toml` says from when each can decide.")
+	fmt.Println("Everything of this demo is gone.")
 	return nil
+}
+
+// asRoot runs the demo anew by sudo, because Postfix begins as root and drops its privileges itself.
+func asRoot(ctx context.Context, binary string) error {
+	sudo, err := exec.LookPath("sudo")
+	if err != nil {
+		return errors.New("a Postfix is started by root, and there is no sudo: run `make demo` as root")
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	c := exec.CommandContext(ctx, sudo, self, "-gatepost", binary)
+	c.Stdin, c.Stdout, c.Stderr = os.Stdin, os.Stdout, os.Stderr
+	return c.Run()
 }
 
 // demoPolicy gives the shipped policy in enforce mode, with one listed network, and with nobody trusted, so that all mail is a stranger's.
@@ -95,6 +115,23 @@ type demo struct {
 	seen int // decisions that were printed
 }
 
+func (d *demo) sendAll(ctx context.Context) error {
+	fmt.Printf("\n"+row, "", "WHAT WAS SENT", "DECIDED", "SPOKEN", "BY RULE")
+	for i, m := range mails {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := d.send(i+1, m); err != nil {
+			return fmt.Errorf("mail %d: %w", i+1, err)
+		}
+	}
+	return nil
+}
+
+// maxTransactions bounds how often recipients that were put off are tried again.
+const maxTransactions = 3
+
+// send sends one message, and to recipients that were put off once more, as a sender's queue does.
 func (d *demo) send(number int, m mailing) error {
 	c, err := postfix.Dial(d.site.Postfix.SMTP)
 	if err != nil {
@@ -102,110 +139,78 @@ func (d *demo) send(number int, m mailing) error {
 	}
 	defer c.Close()
 	if reply, err := c.From(m.client, m.helo); err != nil || !strings.HasPrefix(reply, "250") {
-		return fmt.Errorf("mail %d: EHLO: %q, %w", number, reply, err)
+		return fmt.Errorf("EHLO: %q, %w", reply, err)
 	}
-	subject := fmt.Sprintf("demo %d", number)
-	stage, reply, err := d.talk(c, m, subject)
-	if err != nil {
-		return fmt.Errorf("mail %d: %w", number, err)
-	}
-	d.printRow(number, m, stage, reply)
-	if stage == "data" && strings.HasPrefix(reply, "250") {
-		return d.printDelivered(subject)
+	first, what, to := fmt.Sprint(number), m.what, m.to
+	for try := range maxTransactions {
+		subject := fmt.Sprintf("demo %d.%d", number, try+1)
+		t, err := d.talk(c, m, to, subject)
+		if err != nil {
+			return err
+		}
+		d.printDecisions(first, what)
+		for _, reply := range t.replies {
+			printWrapped(reply)
+		}
+		if t.delivered {
+			if err := d.printDelivered(t.taken[0], subject); err != nil {
+				return err
+			}
+		}
+		if len(t.putOff) == 0 || len(t.taken) == 0 {
+			return nil
+		}
+		first, what, to = "", "the same, sent again to whom was put off", t.putOff
 	}
 	return nil
 }
 
-// talk says one message and gives where it ended and the reply there.
-func (d *demo) talk(c *postfix.Client, m mailing, subject string) (stage, reply string, err error) {
-	if reply, err = c.Do("MAIL FROM:<%s>", m.sender); err != nil || reply[0] != '2' {
-		return "mail", reply, err
+// transaction is what became of one MAIL with its recipients.
+type transaction struct {
+	replies       []string // what is worth showing, with where it was said
+	taken, putOff []string
+	delivered     bool
+}
+
+func (d *demo) talk(c *postfix.Client, m mailing, recipients []string, subject string) (transaction, error) {
+	var t transaction
+	reply, err := c.Do("MAIL FROM:<%s>", m.sender)
+	if err != nil || reply[0] != '2' {
+		t.replies = append(t.replies, "reply to MAIL: "+reply)
+		return t, err
 	}
-	taken := false
-	for _, to := range m.to {
-		answer, err := c.Do("RCPT TO:<%s>", to)
+	for _, to := range recipients {
+		reply, err := c.Do("RCPT TO:<%s>", to)
 		if err != nil {
-			return "rcpt", answer, err
+			return t, err
 		}
-		if len(m.to) > 1 {
-			reply += to + ": " + answer + "; "
-		} else {
-			reply = answer
+		switch {
+		case reply[0] == '2':
+			t.taken = append(t.taken, to)
+			continue
+		case strings.HasPrefix(reply, "452"):
+			t.putOff = append(t.putOff, to)
 		}
-		taken = taken || answer[0] == '2'
+		t.replies = append(t.replies, "reply to RCPT "+to+": "+reply)
 	}
-	if !taken {
-		return "rcpt", reply, nil
+	if len(t.taken) == 0 {
+		return t, nil
 	}
 	reply, err = c.Message(d.text(m, subject))
-	return "data", reply, err
+	t.replies = append(t.replies, "reply to DATA: "+reply)
+	t.delivered = strings.HasPrefix(reply, "250")
+	return t, err
 }
 
 func (d *demo) text(m mailing, subject string) string {
-	text := fmt.Sprintf("From: %s\nTo: u@example.net\nSubject: %s\nDate: %s\nMessage-ID: <%d@demo.example>\n\nhello\n",
-		m.from, subject, time.Now().Format(time.RFC1123Z), time.Now().UnixNano())
+	text := fmt.Sprintf("To: u@example.net\nSubject: %s\nDate: %s\nMessage-ID: <%d@demo.example>\n\nhello\n",
+		subject, time.Now().Format(time.RFC1123Z), time.Now().UnixNano())
+	if m.from != "" {
+		text = "From: " + m.from + "\n" + text
+	}
 	text = m.above + text
 	if m.signer != "" {
 		text = sign(text, m.signer, d.key)
 	}
 	return text + m.below
-}
-
-// row is the form of the table: number, what was sent, decided at, spoken at, rule.
-const row = "%2s  %-68s %-8s %-7s %s\n"
-
-// printRow prints what the daemon logged of a message, one line a decision, and the reply.
-func (d *demo) printRow(number int, m mailing, stage, reply string) {
-	var news []map[string]any
-	for range 40 { // the line of a message's end may come after Postfix's reply
-		if news = d.site.Decisions()[d.seen:]; len(news) > 0 {
-			break
-		}
-		time.Sleep(25 * time.Millisecond)
-	}
-	d.seen += len(news)
-	first, what := fmt.Sprint(number), m.what
-	for _, line := range news {
-		text := func(key, none string) string {
-			if v, ok := line[key].(string); ok && v != "" {
-				return v
-			}
-			return none
-		}
-		rule := text("rule", "none: taken")
-		if text("action", "") == "452" {
-			rule = "none: " + text("recipients", "") + " put off"
-		}
-		if tagged := text("tagged", ""); tagged != "" {
-			rule += ", tagged by " + tagged
-		}
-		fmt.Printf(row, first, what, text("decided", "-"), text("spoken", "-"), rule)
-		first, what = "", ""
-	}
-	fmt.Printf("    reply at %s: %s\n", stage, reply)
-}
-
-// printDelivered prints what the recipient sees of Gatepost.
-func (d *demo) printDelivered(subject string) error {
-	for _, user := range []string{"u", "postmaster"} {
-		if user == "u" && subject == postmasterOnly {
-			continue
-		}
-		message, err := d.site.Postfix.Delivered(user, "Subject: "+subject+"\n")
-		if err != nil {
-			return err
-		}
-		header, _, _ := strings.Cut(message, "\n\n")
-		printing := false
-		for line := range strings.SplitSeq(header, "\n") {
-			if line[0] != ' ' && line[0] != '\t' {
-				printing = strings.HasPrefix(line, "Authentication-Results: "+postfix.Hostname) || strings.HasPrefix(line, "X-Spam-Flag") || strings.HasPrefix(line, "X-Gatepost-Would")
-			}
-			if printing {
-				fmt.Println("    | " + strings.ReplaceAll(line, "\t", "    "))
-			}
-		}
-		return nil
-	}
-	return nil
 }

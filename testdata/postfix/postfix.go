@@ -142,13 +142,14 @@ func (i *Instance) mainCF(milter string, more map[string]string) string {
 	users := "inline:{ {u@" + Domain + " = u/} {v@" + Domain + " = v/} {list@" + Domain + " = list/} {postmaster@" + Domain +
 		" = postmaster/} {abuse@" + Domain + " = abuse/} {root@" + Domain + " = root/} }, regexp:{ {/^u[0-9]+@example\\.net$$/ bulk/} }"
 	parameters := map[string]string{
-		"compatibility_level": "3.6", "myhostname": Hostname, "mydomain": Domain, "myorigin": Domain, "mydestination": Hostname,
+		"compatibility_level": "3.6", "local_header_rewrite_clients": "", // XCLIENT does not make a client on loopback remote in this respect
+		"myhostname": Hostname, "mydomain": Domain, "myorigin": Domain, "mydestination": Hostname,
 		"queue_directory": path("queue"), "data_directory": path("data"), "maillog_file": path("log/maillog"), "maillog_file_prefixes": i.Dir,
 		"inet_interfaces": "loopback-only", "inet_protocols": "all", "mynetworks": "127.0.0.2/32", "local_recipient_maps": "",
 		"virtual_mailbox_domains": Domain, "virtual_mailbox_base": path("mail"), "virtual_mailbox_maps": users,
 		"virtual_uid_maps": "static:" + strconv.Itoa(i.nobody), "virtual_gid_maps": "static:" + strconv.Itoa(i.nobody),
 		"virtual_alias_domains": AliasDomain,
-		"virtual_alias_maps":    "inline:{ {list@" + AliasDomain + " = u@" + Domain + "} {postmaster@" + Hostname + " = postmaster@" + Domain + "} }",
+		"virtual_alias_maps":    "inline:{ {list@" + AliasDomain + " = u@" + Domain + "} {postmaster@" + AliasDomain + " = postmaster@" + Domain + "} {postmaster@" + Hostname + " = postmaster@" + Domain + "} }",
 		"alias_maps":            "", "smtpd_milters": milter, "milter_default_action": "tempfail", "milter_protocol": "6",
 		"milter_connect_timeout": "10s", "milter_command_timeout": "30s",
 		"smtpd_authorized_xclient_hosts": "127.0.0.0/8, [::1]", "smtpd_recipient_restrictions": "reject_unauth_destination",
@@ -260,10 +261,40 @@ func (i *Instance) Delivered(name, text string) (string, error) {
 	return "", fmt.Errorf("%s got no message with %q; the log says:\n%s", name, text, i.Log())
 }
 
+// Copies waits until a user has n messages that contain a text.
+func (i *Instance) Copies(name, text string, n int) error {
+	found := 0
+	for range 120 {
+		messages, err := i.Mailbox(name)
+		if err != nil {
+			return err
+		}
+		found = 0
+		for _, m := range messages {
+			if strings.Contains(m, text) {
+				found++
+			}
+		}
+		if found == n {
+			return nil
+		}
+		time.Sleep(500 * time.Millisecond)
+	}
+	return fmt.Errorf("%s got %d messages with %q, not %d", name, found, text, n)
+}
+
 // Log gives the end of what Postfix logged.
 func (i *Instance) Log() string {
 	text, _ := os.ReadFile(filepath.Join(i.Dir, "log", "maillog"))
 	return string(text[max(0, len(text)-4000):])
+}
+
+// Queue gives what postqueue(1) prints of the instance: an id with ! behind it is on hold.
+func (i *Instance) Queue(ctx context.Context) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, "/usr/sbin/postqueue", "-c", filepath.Join(i.Dir, "etc"), "-p").CombinedOutput()
+	return string(out), err
 }
 
 // Sendmail hands a message to the instance without SMTP, as local programs do.

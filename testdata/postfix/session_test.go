@@ -37,6 +37,55 @@ func TestManyMessages(t *testing.T) {
 	}
 }
 
+// TestMessagesApart: what was found in one message is not there in the next, whatever came between: a refusal, RSET, another greeting,
+// another sender, a message without what the last one had.
+func TestMessagesApart(t *testing.T) {
+	setPolicy(t, acceptAll+`[[rule]]
+name = "mine"
+when = 'rcpt.local == "v"'
+reply = "550 5.7.1 not v"
+[[rule]]
+name = "marked"
+when = 'header("X-Mark").exists(v, v == "1")'
+action = "tag"
+header = { "X-Spam-Flag" = "YES" }
+`)
+	c := dial(t, site.Postfix.SMTP, good)
+	for i, m := range []struct {
+		sender, from string
+		signed       bool
+		above        string
+		between      string
+		has, not     string
+	}{
+		{"a@example.org", "a@example.org", true, "X-Mark: 1\n", "RSET", "dkim=pass header.d=example.org", "none.example"},
+		{"b@none.example", "b@none.example", false, "", "EHLO mail.example.org", "dmarc=pass header.from=none.example", "example.org header.s"},
+		{"", "c@nospf.example", false, "X-Mark: 2\n", "NOOP", "spf=none smtp.helo=mail.example.org; dkim=none;", "smtp.mailfrom"},
+		{"d@quarantine.example", "d@none.example", true, "X-Mark: 1\n", "VRFY u", "spf=pass smtp.mailfrom=quarantine.example", "nospf.example"},
+		{"e@nospf.example", "e@nospf.example", false, "", "RSET", "spf=none smtp.mailfrom=nospf.example", "none.example policy"},
+	} {
+		want(t, c, "MAIL FROM:<refused@example.org>", "250")
+		want(t, c, "RCPT TO:<v@example.net>", "550 5.7.1 not v (id ")
+		want(t, c, "RSET", "250")
+		want(t, c, "MAIL FROM:<"+m.sender+">", "250")
+		want(t, c, "RCPT TO:<u@example.net>", "250")
+		s := subject()
+		text := m.above + mail(m.from, s)
+		if m.signed {
+			text = sign(t, text, m.from[strings.Index(m.from, "@")+1:], nil)
+		}
+		if got, err := c.Message(text); err != nil || !strings.HasPrefix(got, "250") {
+			t.Fatalf("message %d: %q, %v", i, got, err)
+		}
+		header := delivered(t, "u", s)
+		marked := m.above == "X-Mark: 1\n"
+		if !strings.Contains(header, m.has) || strings.Contains(header, m.not) || strings.Contains(header, "X-Spam-Flag") != marked {
+			t.Errorf("message %d: %q, not %q, marked: %v\n%s", i, m.has, m.not, marked, header)
+		}
+		want(t, c, m.between, "25")
+	}
+}
+
 // TestLargeMessage: 20 MB arrive whole, and the signature over them holds.
 func TestLargeMessage(t *testing.T) {
 	setPolicy(t, acceptAll)
@@ -118,11 +167,58 @@ reply = "550 5.7.1 mx"
 		{"DESTPORT=587 ADDR=198.51.100.7 LOGIN=anna", "250"},
 		{"DESTPORT=587 ADDR=198.51.100.7", "550 5.7.1 submission (id "},
 		{"DESTPORT=25 ADDR=198.51.100.7", "550 5.7.1 mx (id "},
+		{"DESTPORT=25 ADDR=198.51.100.7 LOGIN=anna", "550 5.7.1 mx (id "},
 	} {
 		client := dial(t, site.Postfix.SMTP, c.attributes)
 		want(t, client, "MAIL FROM:<anna@example.net>", "250")
 		want(t, client, "RCPT TO:<u@example.net>", c.reply)
 	}
+}
+
+// TestRoleByName: a service with -o milter_macro_daemon_name=ORIGINATING takes submissions, whatever its port is.
+func TestRoleByName(t *testing.T) {
+	setPolicy(t, rule(`server.role == "submission"`, "550 5.7.1 submission", ""))
+	for address, reply := range map[string]string{site.Postfix.Submission: "550 5.7.1 submission (id ", site.Postfix.SMTP: "250"} {
+		c := dial(t, address, good)
+		want(t, c, "MAIL FROM:<a@example.org>", "250")
+		want(t, c, "RCPT TO:<u@example.net>", reply)
+	}
+}
+
+// TestIPv6Connection: a client that really comes over IPv6.
+func TestIPv6Connection(t *testing.T) {
+	if site.Postfix.SMTP6 == "" {
+		if os.Getenv("GATEPOST_CI") != "" {
+			t.Fatal("this machine has no ::1, and in CI nothing may be left out")
+		}
+		t.Skip("this machine has no ::1")
+	}
+	setPolicy(t, rule(`client.ip == "::1"`, "550 5.7.1 {client.ip} in {client.network}", ""))
+	c, err := Dial(site.Postfix.SMTP6)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	want(t, c, "EHLO mail.example.org", "250")
+	want(t, c, "MAIL FROM:<a@example.org>", "250")
+	want(t, c, "RCPT TO:<u@example.net>", "550 5.7.1 ::1 in ::/56 (id ")
+}
+
+// TestUnixSocket: Postfix finds the daemon at a unix socket as well.
+func TestUnixSocket(t *testing.T) {
+	setPolicy(t, rule(conditions["mail"], "550 5.7.1 heard", ""))
+	// The group of the socket is that of Postfix, as the folder's set-group-ID bit makes it in an installation.
+	if out, err := exec.Command("chgrp", "postfix", strings.TrimPrefix(site.UnixSocket(), "unix:")).CombinedOutput(); err != nil {
+		t.Fatalf("chgrp: %v: %s", err, out)
+	}
+	other, err := Start(context.Background(), site.UnixSocket(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Stop()
+	c := dial(t, other.SMTP, good)
+	want(t, c, "MAIL FROM:<a@example.org>", "250")
+	want(t, c, "RCPT TO:<u@example.net>", "550 5.7.1 heard (id ")
 }
 
 // TestReloadRefusesABadPolicy: the old one stays, and the log names the mistake.
@@ -183,7 +279,10 @@ func TestDaemonStops(t *testing.T) {
 	c := dial(t, other.Postfix.SMTP, good)
 	want(t, c, "MAIL FROM:<a@example.org>", "250")
 	want(t, c, "RCPT TO:<u@example.net>", "250")
-	want(t, c, "RSET", "250")
+	// Its end, because Postfix tells the daemon of an RSET only with the next command.
+	if got, err := c.Message(mail("a@example.org", subject())); err != nil || !strings.HasPrefix(got, "250") {
+		t.Fatalf("%q, %v", got, err)
+	}
 	if err := other.StopDaemon(); err != nil {
 		t.Fatalf("SIGTERM: %v", err)
 	}
