@@ -68,6 +68,25 @@ func TestDefinitionsDoNotGrow(t *testing.T) {
 	}
 }
 
+// TestLargeConditions: what is large but within bounds compiles, and is searched for its stages all the same.
+func TestLargeConditions(t *testing.T) {
+	var repeated, different, unknown []string
+	for i := range 1500 {
+		repeated = append(repeated, fmt.Sprintf(`(helo.name == "%d" && !client.trusted)`, i%10))
+		different = append(different, fmt.Sprintf(`helo.name == "%d"`, i))
+		unknown = append(unknown, fmt.Sprintf("x%d", i))
+	}
+	for _, terms := range [][]string{repeated, different} {
+		when := strings.Join(terms, " || ") + ` || dmarc.result == "fail"`
+		if got := briefs(compile(t, source("r: "+when+" => accept"))); got != "r helo/data/data" {
+			t.Errorf("got %s", got)
+		}
+	}
+	if got := wrong(t, source("r: "+strings.Join(unknown, " || ")+" => accept")); len(got) != maxMistakes {
+		t.Errorf("%d mistakes of one condition are told", len(got))
+	}
+}
+
 // TestNamesInScope: the name that exists gives an element hides a definition of that name, as it hides nothing outside.
 func TestNamesInScope(t *testing.T) {
 	s := source(`a: dkim.domains.exists(d, d == "example.org") && d == 7 => accept`)

@@ -147,7 +147,7 @@ func unexpectedText(what string) string {
 // typeMistakes gives what the type checker finds.
 func typeMistakes(text string, issues *cel.Issues) []mistake {
 	var out []mistake
-	for _, e := range issues.Errors() {
+	for _, e := range issues.Errors()[:min(len(issues.Errors()), maxMistakes)] {
 		line, col := place(text, e.Location.Line(), e.Location.Column())
 		out = append(out, mistake{line, col, plainType(e.Message)})
 	}

@@ -97,8 +97,14 @@ func leftmost(e ast.Expr) ast.Expr {
 	}
 }
 
+// maxMistakes bounds what is told of one condition.
+const maxMistakes = 20
+
 // visit implements the visitor of walkExpr.
 func (in *inspector) visit(e ast.Expr, bound []string) bool {
+	if len(in.out) >= maxMistakes {
+		return false
+	}
 	switch e.Kind() {
 	case ast.CallKind:
 		return in.call(e, bound)

@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // maxReply is the most bytes of a reply line without CRLF that RFC 5321 4.5.3.1.5 lets us send.
@@ -169,5 +170,5 @@ func valueOrDash(value string) string {
 	if value == "" {
 		return "-"
 	}
-	return cut(clean(value), maxValue)
+	return cut(clean(cut(value, maxValue*utf8.UTFMax)), maxValue) // a character becomes one byte
 }

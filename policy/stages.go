@@ -13,8 +13,9 @@ type span struct {
 	trueFrom, falseFrom, settled Stage
 }
 
-// maxSearch bounds the atoms over which the search for stages tries every combination.
-const maxSearch = 12
+// maxSearch bounds the steps of the search that tries every combination of truths; a condition that needs more is searched with its
+// terms taken as independent of each other.
+const maxSearch = 1 << 18
 
 // spanOf searches the truths that the atoms of a condition can have at each stage. Atoms are taken as independent of each other, so a
 // stage may be earlier than what really happens, never later. A rule that names the recipient is asked from RCPT on only.
@@ -55,11 +56,11 @@ func (p *Policy) possible(r *rule, at Stage) (canBeTrue, canBeFalse bool) {
 	known := early{p.vocabulary, func(id factID) bool { return p.firstStage(id) <= at }}
 	for i, a := range r.atoms {
 		sets[i] = setOf(unknown)
-		if value, failure := known.of(a.expr); value || failure {
+		if value, _ := known.of(a.expr); value {
 			free, sets[i] = append(free, i), setOf(no, yes)
 		}
 	}
-	if len(free) > maxSearch {
+	if len(free) > 16 || r.tree.size()<<len(free) > maxSearch {
 		all := r.tree.evalSets(sets)
 		return all.has(yes), all.has(no) || r.fails(known)
 	}

@@ -161,6 +161,8 @@ func TestReport(t *testing.T) {
 		{"a term and its opposite", []string{`r: client.trusted && !client.trusted => accept`}, "r dead: its condition is never true"},
 		{"one that can fail is not always true", []string{`r: 1 / rcpt.count > 0 || !(1 / rcpt.count > 0) => accept`, `s: client.trusted => accept`},
 			"r rcpt/rcpt/data\ns rcpt/connect/data waits for r"},
+		{"one that can fail is false as soon as it does", []string{`r: 1 / rcpt.count > message.size => accept`, `s: client.trusted => 554 5.7.1 no`},
+			"r data/data/data\ns rcpt/connect/rcpt waits for r"},
 		{"the longest wait is named", []string{`a: auth.user != "" => accept`, `b: dmarc.result == "pass" => accept`, `r: client.trusted => 554 5.7.1 no`},
 			"a mail/mail/data\nb data/data/data\nr data/connect/data waits for b"},
 		{"a sum waits for its terms, not for what a term has no need of",

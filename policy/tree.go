@@ -159,6 +159,15 @@ func (v *Vocabulary) factAt(e ast.Expr) (factID, bool) {
 	return id, isFact
 }
 
+// size counts the nodes.
+func (n *node) size() int {
+	count := 1
+	for _, k := range n.kids {
+		count += k.size()
+	}
+	return count
+}
+
 // eval gives the truth of a condition by Kleene's logic when the atoms have the given truths.
 func (n *node) eval(truths []truth) truth {
 	switch n.op {
