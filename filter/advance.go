@@ -7,12 +7,8 @@ import (
 	"gatepost.example/policy"
 )
 
-// begin starts the checks of a stage that somebody will read: Authentication-Results, or a rule. Nothing is started for a session that
-// is going to be refused anyway.
+// begin starts the checks of a stage that somebody will read: Authentication-Results, a rule, or the reply that is going to be spoken.
 func (s *Session) begin(at policy.Stage, into tasks, in *check.Input) {
-	if s.goingToRefuse() {
-		return
-	}
 	for i, entry := range s.server.checks {
 		if entry.check.Starts() != at || !s.wants(i) {
 			continue
@@ -29,18 +25,24 @@ func (s *Session) begin(at policy.Stage, into tasks, in *check.Input) {
 	}
 }
 
-// goingToRefuse reports whether a refusal of all that this session or message can bring is already decided.
-func (s *Session) goingToRefuse() bool {
+// refusal gives the refusal of all that this session or message can bring, if one is already decided.
+func (s *Session) refusal() (policy.Decision, bool) {
 	w := s.conn.walk
 	if s.msg != nil {
 		w = s.msg.walk
 	}
 	d, decided := w.Decision()
-	return decided && d.Refuses() && !s.mustTake()
+	return d, decided && d.Refuses() && !s.mustTake()
 }
 
-// wants reports whether the outcome of check i will be read.
+// wants reports whether the outcome of check i will be read. Of a session that is going to be refused only the reply's placeholders are.
 func (s *Session) wants(i int) bool {
+	if d, refused := s.refusal(); refused {
+		return slices.ContainsFunc(d.Reply.Facts(), func(name string) bool {
+			owner, isCheck := s.server.owner[name]
+			return isCheck && owner == i
+		})
+	}
 	if s.printsResults() && s.server.checks[i].prints {
 		return true
 	}

@@ -57,8 +57,9 @@ type Deletion struct {
 	Index int
 }
 
-// speak encodes a refusal and logs it.
+// speak encodes a refusal and logs it. What its placeholders stand for is awaited, where this stage can deliver it.
 func (s *Session) speak(d policy.Decision, at policy.Stage, id, recipient string) Response {
+	s.publishAwaited(d.Reply.Facts(), at)
 	s.record(Record{ID: id, Decision: d, Spoken: at.String(), Recipient: recipient})
 	return Response{Refuse, d.Reply.Code, d.Reply.Enhanced, d.Reply.Fill(s.conn.evidence, id, s.settings.Footer)}
 }

@@ -243,11 +243,8 @@ func (s *Session) finish(t *transaction) {
 	}
 }
 
-// completeResults awaits what Authentication-Results needs beside the rules, so that the field, the log and the record are whole.
+// completeResults awaits every check that was started, so that Authentication-Results, the fields of tags, the log and the record are whole.
 func (s *Session) completeResults() {
-	if !s.printsResults() {
-		return
-	}
 	for i, entry := range s.server.checks {
 		out, started := s.awaitTask(i)
 		if started && !s.conn.evidence.Known(entry.check.Facts()[0].Name) {

@@ -72,6 +72,17 @@ func NewReply(code int, enhancedCode, text string) (Reply, error) {
 // Temporary reports whether the reply asks to come again.
 func (r Reply) Temporary() bool { return r.Code < 500 }
 
+// Facts gives the names of the facts that the reply's placeholders stand for.
+func (r Reply) Facts() []string {
+	var out []string
+	for _, part := range r.text.parts {
+		if part.fact != "" && part.fact != "id" {
+			out = append(out, part.fact)
+		}
+	}
+	return out
+}
+
 // Text gives the reply's text as policy.toml has it.
 func (r Reply) Text() string { return r.text.source }
 

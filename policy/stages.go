@@ -195,17 +195,25 @@ func (p *Policy) Observes() bool { return p.observe }
 // Headers gives the names of all fields that rules may add; incoming copies of them are removed.
 func (p *Policy) Headers() []string { return p.headersOf() }
 
-// Wants reports whether some rule names one of the facts.
+// Wants reports whether some rule names one of the facts, in its condition or in what it writes.
 func (p *Policy) Wants(facts []Fact) bool {
 	for _, f := range facts {
-		id := p.vocabulary.byName[f.Name]
 		for _, r := range p.rules {
-			for _, used := range r.facts {
-				if used == id {
-					return true
-				}
+			if slices.Contains(r.facts, p.vocabulary.byName[f.Name]) || r.writes(f.Name) {
+				return true
 			}
 		}
 	}
 	return false
+}
+
+// writes reports whether the rule's reply or fields have a placeholder for a fact.
+func (r *rule) writes(fact string) bool {
+	texts := []template{r.reply.text}
+	for _, h := range r.header {
+		texts = append(texts, h.value)
+	}
+	return slices.ContainsFunc(texts, func(t template) bool {
+		return slices.ContainsFunc(t.parts, func(p templatePart) bool { return p.fact == fact })
+	})
 }
