@@ -9,7 +9,7 @@ import (
 
 // begin starts the checks of a stage that somebody will read: Authentication-Results, a rule, or the reply that is going to be spoken.
 func (s *Session) begin(at policy.Stage, into tasks, in *check.Input) {
-	for i, entry := range s.server.checks {
+	for i, entry := range s.settings.checks {
 		if entry.check.Starts() != at || !s.wants(i) {
 			continue
 		}
@@ -39,11 +39,11 @@ func (s *Session) refusal() (policy.Decision, bool) {
 func (s *Session) wants(i int) bool {
 	if d, refused := s.refusal(); refused {
 		return slices.ContainsFunc(d.Reply.Facts(), func(name string) bool {
-			owner, isCheck := s.server.owner[name]
+			owner, isCheck := s.settings.owner[name]
 			return isCheck && owner == i
 		})
 	}
-	if s.printsResults() && s.server.checks[i].prints {
+	if s.printsResults() && s.settings.checks[i].prints {
 		return true
 	}
 	if s.settled() {
@@ -87,7 +87,7 @@ func (s *Session) allTasks() tasks {
 // advance walks on: first with what is published, then, where an answer can be spoken, with what the undecided rule waits for and this
 // stage can deliver. So facts are published only when a walk asks for them, never by chance of arrival.
 func (s *Session) advance(at policy.Stage, w *policy.Walk, step func(*policy.Evidence, policy.Stage) []string) {
-	for range len(s.server.facts) + 1 {
+	for range len(s.settings.Vocabulary.Facts()) + 1 {
 		waits := step(s.conn.evidence, at)
 		if len(waits) == 0 || !w.MayWait(at) || !s.publishAwaited(waits, at) {
 			return
@@ -99,7 +99,7 @@ func (s *Session) advance(at policy.Stage, w *policy.Walk, step func(*policy.Evi
 func (s *Session) publishAwaited(names []string, at policy.Stage) bool {
 	published := false
 	for _, name := range names {
-		i, isCheck := s.server.owner[name]
+		i, isCheck := s.settings.owner[name]
 		if !isCheck || s.conn.evidence.Known(name) {
 			continue
 		}
@@ -107,7 +107,7 @@ func (s *Session) publishAwaited(names []string, at policy.Stage) bool {
 		if !ok {
 			continue
 		}
-		publish(s.conn.evidence, s.server.checks[i].check, out, at)
+		publish(s.conn.evidence, s.settings.checks[i].check, out, at)
 		published = true
 	}
 	return published
@@ -125,7 +125,7 @@ func (s *Session) awaitTask(i int) (check.Outcome, bool) {
 // when a check was wanted and not started, so it is said once.
 func (s *Session) publishMissing(names []string) {
 	for _, name := range names {
-		f, ok := s.server.vocabulary.Fact(name)
+		f, ok := s.settings.Vocabulary.Fact(name)
 		if !ok || s.conn.evidence.Known(name) {
 			continue
 		}

@@ -44,7 +44,7 @@ example.org TXT "v=spf1 ip4:192.0.2.1 -all"
 _dmarc.example.org TXT "v=DMARC1; p=reject"
 s._domainkey.example.org TXT "v=DKIM1; k=ed25519; p=%s"
 `, base64.StdEncoding.EncodeToString(private.Public().(ed25519.PublicKey))))
-	return NewServer(vocabulary, SettingsOf(file), Deps{Resolver: zone, Log: slog.New(slog.DiscardHandler)})
+	return NewServer(SettingsOf(file), Deps{Resolver: zone, Log: slog.New(slog.DiscardHandler)})
 }
 
 // signedHeader gives the header of a message from example.org whose relaxed body has a hash, signed relaxed/relaxed over From
@@ -154,7 +154,7 @@ func BenchmarkWalk(b *testing.B) {
 	server := shippedServer(b, newKey(b))
 	p := server.settings.Load().Policy
 	e := p.NewEvidence()
-	for _, f := range server.facts {
+	for _, f := range server.settings.Load().Vocabulary.Facts() {
 		e.Publish(f.Name, f.Trouble, policy.Connect)
 	}
 	e.Publish("client.ip", policy.StringOf("192.0.2.1"), policy.Connect)

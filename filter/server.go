@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"gatepost.example/filter/dnsbl"
 	"gatepost.example/filter/milter"
 	"gatepost.example/filter/resolve"
 	"gatepost.example/policy"
@@ -14,16 +15,13 @@ import (
 
 // Server is what all sessions share: the settings in force, the checks, the resolver.
 type Server struct {
-	settings   atomic.Pointer[Settings]
-	vocabulary *policy.Vocabulary
-	checks     []entry
-	facts      []policy.Fact
-	owner      map[string]int // fact name -> index in checks
-	resolver   resolve.Resolver
-	log        *slog.Logger
-	now        func() time.Time
-	newID      func() string
-	onRecord   func(Record)
+	settings atomic.Pointer[Settings]
+	resolver resolve.Resolver
+	watch    *dnsbl.Watch
+	log      *slog.Logger
+	now      func() time.Time
+	newID    func() string
+	onRecord func(Record)
 
 	mu     sync.Mutex
 	warned map[string]bool
@@ -32,6 +30,7 @@ type Server struct {
 // Deps is what a server needs from outside.
 type Deps struct {
 	Resolver resolve.Resolver
+	Watch    *dnsbl.Watch // tests the blocklists; nil where every list is to be used untested
 	Log      *slog.Logger
 	Now      func() time.Time // nil for the clock
 	NewID    func() string    // nil for random ids
@@ -39,21 +38,15 @@ type Deps struct {
 }
 
 // NewServer gives a server that follows settings until Reload.
-func NewServer(vocabulary *policy.Vocabulary, settings *Settings, d Deps) *Server {
+func NewServer(settings *Settings, d Deps) *Server {
 	s := &Server{
-		vocabulary: vocabulary, checks: registry(), facts: vocabulary.Facts(), owner: map[string]int{},
-		resolver: d.Resolver, log: d.Log, now: d.Now, newID: d.NewID, onRecord: d.OnRecord, warned: map[string]bool{},
+		resolver: d.Resolver, watch: d.Watch, log: d.Log, now: d.Now, newID: d.NewID, onRecord: d.OnRecord, warned: map[string]bool{},
 	}
 	if s.now == nil {
 		s.now = time.Now
 	}
 	if s.newID == nil {
 		s.newID = NewID
-	}
-	for i, entry := range s.checks {
-		for _, f := range entry.check.Facts() {
-			s.owner[f.Name] = i
-		}
 	}
 	s.Reload(settings)
 	return s
@@ -65,9 +58,17 @@ func (s *Server) Reload(settings *Settings) {
 	settings.silent = milter.Stages{
 		Connect: !p.Delivers(policy.Connect), Helo: !p.Delivers(policy.Helo), Mail: !p.Delivers(policy.Mail), Rcpt: !p.Delivers(policy.Rcpt),
 	}
-	settings.wanted = make([]bool, len(s.checks))
-	for i, entry := range s.checks {
+	settings.checks = registry(settings, s.watch)
+	settings.wanted = make([]bool, len(settings.checks))
+	settings.owner = map[string]int{}
+	for i, entry := range settings.checks {
 		settings.wanted[i] = p.Wants(entry.check.Facts())
+		for _, f := range entry.check.Facts() {
+			settings.owner[f.Name] = i
+		}
+	}
+	if s.watch != nil {
+		s.watch.Follow(settings.Lists)
 	}
 	s.settings.Store(settings)
 }

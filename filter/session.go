@@ -73,7 +73,7 @@ type Recipient struct {
 func (s *Session) Connect(c Client) Response {
 	set := s.settings
 	s.conn = connection{Client: c, id: s.server.newID(), now: s.server.now(), evidence: set.Policy.NewEvidence(), walk: set.Policy.NewWalk()}
-	s.conn.tasks = make(tasks, len(s.server.checks))
+	s.conn.tasks = make(tasks, len(s.settings.checks))
 	s.conn.role = set.roleOf(c)
 	s.conn.trusted = s.conn.role != roleLocal && set.trusts(c.Addr)
 	if s.conn.role == roleLocal {
@@ -225,7 +225,7 @@ func (s *Session) EndOfMessage(queueID string) (Response, Edits) {
 // finish walks to the end: at DATA everything that a rule above the decision names is awaited, so that nothing is unknown after it.
 func (s *Session) finish(t *transaction) {
 	e := s.conn.evidence
-	for round := 0; round <= len(s.server.facts); round++ {
+	for round := 0; round <= len(s.settings.Vocabulary.Facts()); round++ {
 		waits := t.recipients.Step(e, policy.Data)
 		if !t.recipients.Taken() {
 			waits = t.walk.Step(e, policy.Data)
@@ -245,7 +245,7 @@ func (s *Session) finish(t *transaction) {
 
 // completeResults awaits every check that was started, so that Authentication-Results, the fields of tags, the log and the record are whole.
 func (s *Session) completeResults() {
-	for i, entry := range s.server.checks {
+	for i, entry := range s.settings.checks {
 		out, started := s.awaitTask(i)
 		if started && !s.conn.evidence.Known(entry.check.Facts()[0].Name) {
 			publish(s.conn.evidence, entry.check, out, policy.Data)
@@ -286,7 +286,7 @@ func (s *Session) Close() {
 // input gives the checks what is known of the session.
 func (s *Session) input(now time.Time) *check.Input {
 	in := &check.Input{
-		Now: now, Receiver: s.settings.authservID(s.conn.MTA), Resolver: s.server.resolver, Sealers: s.settings.Sealers,
+		Now: now, Receiver: s.settings.authservID(s.conn.MTA), Resolver: s.server.resolver,
 		Client: s.conn.Addr, ClientName: domainOf(s.conn.Name), Helo: s.conn.helo,
 	}
 	if s.msg != nil {

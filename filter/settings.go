@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"time"
 
+	"gatepost.example/filter/dnsbl"
 	"gatepost.example/filter/milter"
 	"gatepost.example/policy"
 	"gatepost.example/policy/policyfile"
@@ -13,20 +14,24 @@ import (
 // Settings is what sessions follow: the policy and what policy.toml says around it. A reload makes a new one; it does not change.
 type Settings struct {
 	Policy          *policy.Policy
-	Name            string          // authserv-id; "" for the MTA's own name
-	Trusted         []netip.Prefix  // trust.networks
-	Sealers         []string        // trust.arc_sealers
-	Hold            bool            // trust.instead_of_refusal: hold instead of tag
-	Network4        int             // prefix length of client.network
-	Network6        int             // the same for IPv6
-	Submission      map[string]bool // {daemon_port} and {daemon_name} of submission services
-	Footer          string          // reply.footer
-	ReceivedSPF     bool            // authres.received_spf
-	KeepFromTrusted bool            // authres.keep_from_trusted
-	Budget          time.Duration   // dns.budget: how long the checks of one stage may take
+	Vocabulary      *policy.Vocabulary // the facts that the policy can name
+	Name            string             // authserv-id; "" for the MTA's own name
+	Trusted         []netip.Prefix     // trust.networks
+	Sealers         []string           // trust.arc_sealers
+	Lists           []dnsbl.List       // [[dnsbl]]
+	Hold            bool               // trust.instead_of_refusal: hold instead of tag
+	Network4        int                // prefix length of client.network
+	Network6        int                // the same for IPv6
+	Submission      map[string]bool    // {daemon_port} and {daemon_name} of submission services
+	Footer          string             // reply.footer
+	ReceivedSPF     bool               // authres.received_spf
+	KeepFromTrusted bool               // authres.keep_from_trusted
+	Budget          time.Duration      // dns.budget: how long the checks of one stage may take
 
-	wanted []bool        // per registry entry: a rule reads a fact of the check
-	silent milter.Stages // where the policy never speaks
+	checks []entry        // the registry for this policy
+	wanted []bool         // for each of them: a rule reads a fact of the check
+	owner  map[string]int // fact name -> index of the check that establishes it
+	silent milter.Stages  // where the policy never speaks
 }
 
 // SettingsOf gives what a policy file says to sessions.
@@ -39,10 +44,22 @@ func SettingsOf(f *policyfile.File) *Settings {
 		submission[name] = true
 	}
 	return &Settings{
-		Policy: f.Policy, Name: f.Server.Name, Trusted: f.Trust.Networks, Sealers: f.Trust.ARCSealers, Hold: f.Trust.InsteadOfRefusal == policyfile.InsteadHold,
+		Policy: f.Policy, Vocabulary: f.Vocabulary, Lists: listsOf(f.DNSBL), Name: f.Server.Name, Trusted: f.Trust.Networks, Sealers: f.Trust.ARCSealers, Hold: f.Trust.InsteadOfRefusal == policyfile.InsteadHold,
 		Network4: f.Server.NetworkV4, Network6: f.Server.NetworkV6, Submission: submission, Footer: f.Reply.Footer,
 		ReceivedSPF: f.Authres.ReceivedSPF, KeepFromTrusted: f.Authres.KeepFromTrusted, Budget: f.DNS.Budget,
 	}
+}
+
+func listsOf(configured []policyfile.DNSBL) []dnsbl.List {
+	var out []dnsbl.List
+	for _, l := range configured {
+		list := dnsbl.List{Name: l.Name, Zone: l.Zone, Subject: dnsbl.Subject(l.Query), URL: l.URL, Test: l.Test}
+		for _, w := range l.Weight {
+			list.Weights = append(list.Weights, dnsbl.Weight{Codes: &w.Codes, Points: w.Points})
+		}
+		out = append(out, list)
+	}
+	return out
 }
 
 // roleOf says what the service is for that a client came to.

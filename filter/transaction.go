@@ -33,7 +33,7 @@ const maxLogged = 5
 func newTransaction(s *Session, from Sender) *transaction {
 	t := &transaction{
 		id: s.server.newID(), now: s.server.now(), from: from, senderDomain: mailDomain(from.Address),
-		walk: s.conn.walk.Clone(), header: message.NewHeader(), tasks: make(tasks, len(s.server.checks)), queueID: s.conn.QueueID,
+		walk: s.conn.walk.Clone(), header: message.NewHeader(), tasks: make(tasks, len(s.settings.checks)), queueID: s.conn.QueueID,
 	}
 	t.recipients = policy.NewRecipients(t.walk)
 	return t

@@ -10,12 +10,14 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"time"
 
 	"golang.org/x/term"
 
 	"gatepost.example/filter"
+	"gatepost.example/filter/dnsbl"
 	"gatepost.example/filter/milter"
 	"gatepost.example/filter/resolve"
 	"gatepost.example/policy/policyfile"
@@ -31,6 +33,7 @@ type daemon struct {
 	log      *slog.Logger
 	level    *slog.LevelVar
 	resolver *resolve.Client
+	watch    *dnsbl.Watch
 	filter   *filter.Server
 	milter   *milter.Server
 }
@@ -55,6 +58,11 @@ func runDaemon(ctx context.Context, path string, logs io.Writer) error {
 		return err
 	}
 	defer d.resolver.Close()
+	ctx, cancel := context.WithCancel(ctx)
+	var background sync.WaitGroup
+	defer background.Wait()
+	defer cancel()
+	background.Go(func() { d.watch.Run(ctx) })
 
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGHUP, syscall.SIGTERM, os.Interrupt)
@@ -79,12 +87,9 @@ func runDaemon(ctx context.Context, path string, logs io.Writer) error {
 }
 
 func (d *daemon) wire() error {
-	vocabulary, err := filter.Vocabulary()
-	if err != nil {
-		return err
-	}
 	d.resolver = newResolver(d.file, d.log)
-	d.filter = filter.NewServer(vocabulary, filter.SettingsOf(d.file), filter.Deps{Resolver: d.resolver, Log: d.log})
+	d.watch = dnsbl.NewWatch(d.resolver, d.log, time.Now)
+	d.filter = filter.NewServer(filter.SettingsOf(d.file), filter.Deps{Resolver: d.resolver, Watch: d.watch, Log: d.log})
 	d.milter = milter.NewServer(milter.Config{
 		MaxSessions: d.file.Listen.Sessions, Logger: d.log,
 		NewSession: func(net.Addr) milter.Handler { return d.filter.NewHandler() },

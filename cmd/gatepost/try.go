@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"gatepost.example/filter"
+	"gatepost.example/filter/dnsbl"
 	"gatepost.example/filter/message"
 	"gatepost.example/filter/play"
 	"gatepost.example/policy/policyfile"
@@ -23,6 +24,7 @@ import (
 type tryOptions struct {
 	policy, ip, helo, from, rcpt string
 	port                         string
+	compare7489                  bool
 }
 
 func newTry() *cobra.Command {
@@ -49,6 +51,7 @@ from Return-Path. Signatures that have expired since are judged by today's clock
 	c.Flags().StringVar(&o.from, "from", "", "MAIL FROM; <> for a bounce")
 	c.Flags().StringVar(&o.rcpt, "rcpt", "recipient@localhost.invalid", "RCPT TO")
 	c.Flags().StringVar(&o.port, "port", "25", "the `PORT` of the mail server that the client came to")
+	c.Flags().BoolVar(&o.compare7489, "compare-7489", false, "show what the obsolete RFC 7489, with its public suffix list, would say of DMARC")
 	return c
 }
 
@@ -74,18 +77,20 @@ func try(c *cobra.Command, o tryOptions, path string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	vocabulary, err := filter.Vocabulary()
-	if err != nil {
-		return err
-	}
 	resolver := newResolver(file, slog.New(slog.DiscardHandler))
 	defer resolver.Close()
 	said.Client.Name = play.VerifiedName(context.Background(), resolver, said.Client.Addr)
-	result, err := play.Message(vocabulary, filter.SettingsOf(file), resolver, time.Now(), said, header, body)
+	set, watch := filter.SettingsOf(file), dnsbl.NewWatch(resolver, slog.New(slog.DiscardHandler), time.Now)
+	watch.Follow(set.Lists)
+	watch.Test(context.Background())
+	result, err := play.Message(set, resolver, watch, time.Now(), said, header, body)
 	if err != nil {
 		return err
 	}
 	result.Print(c.OutOrStdout())
+	if o.compare7489 {
+		compare7489(c.OutOrStdout(), resolver, result)
+	}
 	return nil
 }
 

@@ -81,8 +81,8 @@ func validate(t testing.TB, dns, text string) (string, map[string]string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	in := &check.Input{Resolver: resolvetest.Must(dns), Header: header, Body: message.NewBodyHasher(), Sealers: []string{"sealer.example"}}
-	work := New().Start(in)
+	in := &check.Input{Resolver: resolvetest.Must(dns), Header: header, Body: message.NewBodyHasher()}
+	work := New([]string{"sealer.example"}).Start(in)
 	if _, err := io.Copy(in.Body, body); err != nil {
 		t.Fatal(err)
 	}
@@ -153,7 +153,7 @@ func TestStranger(t *testing.T) {
 		t.Fatal(err)
 	}
 	in := &check.Input{Resolver: resolvetest.Must(zone()), Header: header, Body: message.NewBodyHasher()}
-	work := New().Start(in)
+	work := New([]string{"another.example"}).Start(in)
 	in.Body.Write([]byte("hello\r\n"))
 	in.Body.Close()
 	if out := work(context.Background()); out.Findings[0].Result != "pass" || fmt.Sprint(out.Facts[1].Value) != "{false}" {

@@ -16,10 +16,10 @@ import (
 
 const sha256Sum = crypto.SHA256
 
-// New gives the check "arc".
-func New() check.Check { return arc{} }
+// New gives the check "arc"; sealers are the domains, in lower case A-labels, whose seals the admin trusts.
+func New(sealers []string) check.Check { return arc{sealers} }
 
-type arc struct{}
+type arc struct{ sealers []string }
 
 // Name implements check.Check.
 func (arc) Name() string { return "arc" }
@@ -43,9 +43,9 @@ func (arc) Facts() []policy.Fact {
 }
 
 // Start implements check.Check.
-func (arc) Start(in *check.Input) func(context.Context) check.Outcome {
+func (a arc) Start(in *check.Input) func(context.Context) check.Outcome {
 	c := prepare(in.Header, in.Body)
-	header, resolver, done, sealers := in.Header, in.Resolver, in.Body.Done(), in.Sealers
+	header, resolver, done, sealers := in.Header, in.Resolver, in.Body.Done(), a.sealers
 	return func(ctx context.Context) check.Outcome {
 		if c == nil {
 			return outcome(check.Finding{Method: "arc", Result: string(None)}, false, "", "")

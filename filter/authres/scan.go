@@ -101,8 +101,8 @@ func (s *scanner) value(stops string) (string, bool) {
 	}
 	if s.in[s.at] == '"' {
 		text, ok := s.quoted()
-		if ok && s.at < len(s.in) && s.in[s.at] == '@' { // "local part"@domain
-			return `"` + text + `"` + s.word(stops), true
+		if ok && s.at < len(s.in) && s.in[s.at] == '@' { // "local part"@domain: the quotes are syntax there too
+			return text + s.word(stops), true
 		}
 		return text, ok
 	}

@@ -35,8 +35,6 @@ type Input struct {
 	Receiver string           // our authserv-id, also SPF's %{r}
 	Resolver resolve.Resolver // asks DNS
 
-	Sealers []string // domains whose ARC seals the admin trusts, in lower case A-labels
-
 	Client       netip.Addr // never a v4-mapped address; zero for a client without one
 	ClientName   string     // the name the MTA verified, "" when it could not
 	Helo         string     // the argument of HELO or EHLO

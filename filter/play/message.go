@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"gatepost.example/filter"
+	"gatepost.example/filter/dnsbl"
 	"gatepost.example/filter/iprev"
 	"gatepost.example/filter/message"
 	"gatepost.example/filter/resolve"
@@ -21,9 +22,10 @@ type Envelope struct {
 	Recipient string
 }
 
-// Message plays one message from connect to its end, or to the first refusal. Questions go to r.
-func Message(v *policy.Vocabulary, set *filter.Settings, r resolve.Resolver, now time.Time, said Envelope, header *message.Header, body io.Reader) (*Result, error) {
-	p := newPlayer(v, set, r, now)
+// Message plays one message from connect to its end, or to the first refusal. Questions go to r; w knows which blocklists
+// work, nil takes all.
+func Message(set *filter.Settings, r resolve.Resolver, w *dnsbl.Watch, now time.Time, said Envelope, header *message.Header, body io.Reader) (*Result, error) {
+	p := newPlayer(set, r, w, now)
 	defer p.session.Close()
 	p.event(policy.Connect, p.session.Connect(said.Client))
 	p.event(policy.Helo, p.session.Helo(said.Helo, filter.TLS{}))

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"gatepost.example/filter"
+	"gatepost.example/filter/dnsbl"
 	"gatepost.example/filter/message"
 	"gatepost.example/filter/resolve"
 	"gatepost.example/filter/resolve/resolvetest"
@@ -59,11 +60,11 @@ func Play(c *Case, load Loader, now time.Time) (*Result, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: dns: %w", c.Name, err)
 	}
-	file, vocabulary, err := c.load(load)
+	file, err := c.load(load)
 	if err != nil {
 		return nil, err
 	}
-	p := newPlayer(vocabulary, filter.SettingsOf(file), zone, now)
+	p := newPlayer(filter.SettingsOf(file), zone, nil, now)
 	for _, command := range c.Session {
 		if err := p.do(c, command); err != nil {
 			return nil, fmt.Errorf("%s: session:%d: %w", c.Name, command.Line, err)
@@ -73,23 +74,22 @@ func Play(c *Case, load Loader, now time.Time) (*Result, error) {
 	return &p.result, nil
 }
 
-func (c *Case) load(load Loader) (*policyfile.File, *policy.Vocabulary, error) {
+func (c *Case) load(load Loader) (*policyfile.File, error) {
 	vocabulary, err := filter.Vocabulary()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	text := []byte(c.Policy)
 	if c.Include != "" {
 		base, err := load(c.Include)
 		if err != nil {
-			return nil, nil, fmt.Errorf("%s: policy: %w", c.Name, err)
+			return nil, fmt.Errorf("%s: policy: %w", c.Name, err)
 		}
 		if text, err = merge(base, text); err != nil {
-			return nil, nil, fmt.Errorf("%s: policy: %w", c.Name, err)
+			return nil, fmt.Errorf("%s: policy: %w", c.Name, err)
 		}
 	}
-	file, err := policyfile.Parse(c.Name+":policy", text, vocabulary)
-	return file, vocabulary, err
+	return policyfile.Parse(c.Name+":policy", text, vocabulary)
 }
 
 // merge puts the changes of a case over the policy that it includes: a line "key = value" under the same [section], or at the top,
@@ -155,11 +155,11 @@ type player struct {
 	facts   []policy.Fact
 }
 
-func newPlayer(v *policy.Vocabulary, set *filter.Settings, r resolve.Resolver, now time.Time) *player {
-	p := &player{facts: v.Facts()}
+func newPlayer(set *filter.Settings, r resolve.Resolver, w *dnsbl.Watch, now time.Time) *player {
+	p := &player{facts: set.Vocabulary.Facts()}
 	n := 0
-	p.server = filter.NewServer(v, set, filter.Deps{
-		Resolver: r, Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return now },
+	p.server = filter.NewServer(set, filter.Deps{
+		Resolver: r, Watch: w, Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return now },
 		NewID:    func() string { n++; return fmt.Sprintf("TEST-%04d", n) },
 		OnRecord: p.record,
 	})

@@ -15,8 +15,8 @@ import (
 type decoder struct {
 	file   string
 	where  *places
-	rules  []string        // the names of the rules, to speak of them
-	bad    map[string]bool // paths that something was reported about
+	named  map[string][]string // the names in arrays of tables, such as those of [[rule]], to speak of them
+	bad    map[string]bool     // paths that something was reported about
 	errors Errors
 }
 
@@ -48,16 +48,18 @@ func (d *decoder) wrong(path, format string, args ...any) {
 func (d *decoder) subject(path string) string {
 	section, rest, _ := strings.Cut(path, ".")
 	key, _, _ := strings.Cut(rest, "[")
+	key, _, _ = strings.Cut(key, ".")
 	switch {
 	case section == "define":
 		return fmt.Sprintf("definition %q: ", key)
 	case section == "list":
 		return fmt.Sprintf("list %q: ", key)
-	case strings.HasPrefix(section, "rule["):
-		i, err := strconv.Atoi(section[len("rule[") : len(section)-1])
-		name := fmt.Sprintf("rule %d: ", i+1)
-		if err == nil && i < len(d.rules) && d.rules[i] != "" {
-			name = fmt.Sprintf("rule %q: ", d.rules[i])
+	case strings.HasSuffix(section, "]"):
+		group, number, _ := strings.Cut(strings.TrimSuffix(section, "]"), "[")
+		i, err := strconv.Atoi(number)
+		name := fmt.Sprintf("%s %d: ", group, i+1)
+		if names := d.named[group]; err == nil && i < len(names) && names[i] != "" {
+			name = fmt.Sprintf("%s %q: ", group, names[i])
 		}
 		if key != "" {
 			name += key + ": "
@@ -131,7 +133,7 @@ func (d *decoder) unknownTop(tables []table, name string, value any) {
 		for _, t := range tables[1:] {
 			candidates = append(candidates, t.name)
 		}
-		candidates = append(candidates, "list", "define", "rule")
+		candidates = append(candidates, "list", "define", "dnsbl", "rule")
 		hint := "; this version knows " + listed(candidates)
 		if near := nearest(name, candidates); near != "" {
 			hint = fmt.Sprintf(" (did you mean %s?)", titleOf(near))
@@ -209,11 +211,11 @@ func describe(value any) string {
 }
 
 // compile makes the policy and reports what package policy finds wrong with it.
-func (d *decoder) compile(f *File, vocabulary *policy.Vocabulary) {
+func (d *decoder) compile(f *File) {
 	f.source.Observe = f.Mode == Observe
 	f.source.DelayReject = f.Server.DelayReject
 	f.source.Mildest = f.Recipients.Mixed == MixedMildest
-	compiled, problems := policy.Compile(vocabulary, f.source)
+	compiled, problems := policy.Compile(f.Vocabulary, f.source)
 	f.Policy = compiled
 	for _, p := range problems {
 		path := d.located(p.Path)
@@ -257,8 +259,13 @@ func (d *decoder) consequence(path string) bool {
 	if !strings.HasPrefix(path, "rule[") || strings.Contains(path, ".") {
 		return false
 	}
+	return d.badBelow(path)
+}
+
+// badBelow reports whether something was reported about a path or what is in it.
+func (d *decoder) badBelow(path string) bool {
 	for bad := range d.bad {
-		if strings.HasPrefix(bad, path+".") {
+		if bad == path || strings.HasPrefix(bad, path+".") {
 			return true
 		}
 	}

@@ -39,7 +39,7 @@ func Parse(name string, text []byte, vocabulary *policy.Vocabulary) (*File, erro
 	f.Name, f.Text = name, string(text)
 	sum := sha256.Sum256(text)
 	f.Hash = hex.EncodeToString(sum[:8])
-	d := &decoder{file: name, bad: map[string]bool{}}
+	d := &decoder{file: name, bad: map[string]bool{}, named: map[string][]string{}}
 	if len(text) > maxSize {
 		d.where = newPlaces("")
 		d.wrongAt(0, "the file has more than %d bytes; a policy is smaller", maxSize)
@@ -50,7 +50,8 @@ func Parse(name string, text []byte, vocabulary *policy.Vocabulary) (*File, erro
 	tree, ok := d.parse()
 	if ok {
 		d.decode(&f, tree)
-		d.compile(&f, vocabulary)
+		f.Vocabulary = vocabulary
+		d.compile(&f)
 	}
 	if len(d.errors) > 0 {
 		return nil, d.errors.sorted()
@@ -72,6 +73,11 @@ func (d *decoder) parse() (map[string]any, bool) {
 		return nil, false
 	}
 	tree, err := toTree(text)
+	if err == nil && d.where.broken {
+		// The library takes six quotes at the end of a text, which TOML does not. What has no place cannot be checked.
+		d.wrongAt(d.where.lost, "this is no TOML from here on; look for a quote too many before it")
+		return nil, false
+	}
 	if err == nil {
 		return tree, true
 	}

@@ -87,7 +87,7 @@ func TestShippedPolicyIsTheDefaults(t *testing.T) {
 		rules = append(rules, r.Name)
 	}
 	// The order is the precedence: who is ours, who is known, who must always be heard, then what is wrong with the mail.
-	want := "our-users own-machines blocked allowed postmaster null-mx no-such-sender several-from no-from spoofed dns-trouble junk"
+	want := "our-users own-machines blocked allowed postmaster blocklisted null-mx no-such-sender several-from no-from spoofed dns-trouble junk"
 	if got := strings.Join(rules, " "); got != want {
 		t.Errorf("rules\n%s\nwant\n%s", got, want)
 	}

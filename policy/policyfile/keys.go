@@ -83,8 +83,8 @@ func (t table) find(name string) *key {
 func (t table) title() string { return titleOf(t.name) }
 
 func titleOf(section string) string {
-	if section == "rule" {
-		return "[[rule]]"
+	if section == "rule" || section == "dnsbl" {
+		return "[[" + section + "]]"
 	}
 	return "[" + section + "]"
 }

@@ -24,6 +24,7 @@ type places struct {
 	twice  []repeated // keys and headers that are there more than once
 	deep   int        // where values are nested or keys are dotted too deep to be read safely, or -1
 	broken bool       // the text is no TOML as far as the scanner understands it
+	lost   int        // where that showed
 }
 
 // repeated is a key or header that was there before.

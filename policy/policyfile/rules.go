@@ -9,7 +9,7 @@ import (
 	"gatepost.example/policy"
 )
 
-// names reads [list], [define] and [[rule]], whose keys the admin names; it reports false for everything else.
+// names reads [list], [define], [[dnsbl]] and [[rule]], whose names the admin gives; it reports false for everything else.
 func (d *decoder) names(f *File, section string, value any) bool {
 	switch section {
 	case "list":
@@ -18,6 +18,8 @@ func (d *decoder) names(f *File, section string, value any) bool {
 		d.definitions(&f.source, value)
 	case "rule":
 		d.allRules(&f.source, f.tables(), value)
+	case "dnsbl":
+		d.allLists(f, f.tables(), value)
 	default:
 		return false
 	}
@@ -117,20 +119,7 @@ func (d *decoder) definitions(into *policy.Source, value any) {
 
 // allRules reads [[rule]].
 func (d *decoder) allRules(into *policy.Source, tables []table, value any) {
-	rules, ok := tablesOf(value)
-	if !ok {
-		if describe(value) == "a table" {
-			d.wrong("rule", "write [[rule]] with double brackets, one for each rule")
-		} else {
-			d.wrong("rule", "it is %s; write [[rule]], one for each rule", describe(value))
-		}
-		return
-	}
-	for _, r := range rules {
-		name, _ := r["name"].(string)
-		d.rules = append(d.rules, name)
-	}
-	for i, r := range rules {
+	for i, r := range d.group("rule", value) {
 		var source policy.RuleSource
 		t := table{"rule", []key{
 			{"name", text(&source.Name, anyText)},
@@ -144,6 +133,26 @@ func (d *decoder) allRules(into *policy.Source, tables []table, value any) {
 		d.keys(tables, t, item("rule", i), r)
 		into.Rules = append(into.Rules, source)
 	}
+}
+
+// group gives the tables of an array of tables, such as [[rule]], and keeps their names to speak of them.
+func (d *decoder) group(name string, value any) []map[string]any {
+	tables, ok := tablesOf(value)
+	switch {
+	case ok:
+	case describe(value) == "a table":
+		d.wrong(name, "write %s with double brackets, one for each %s", titleOf(name), name)
+	default:
+		d.wrong(name, "it is %s; write %s, one for each %s", describe(value), titleOf(name), name)
+	}
+	if !ok {
+		return nil
+	}
+	for _, t := range tables {
+		called, _ := t["name"].(string)
+		d.named[name] = append(d.named[name], called)
+	}
+	return tables
 }
 
 // tablesOf gives the tables of [[rule]], or of rule = [{...}].

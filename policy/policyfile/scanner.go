@@ -36,7 +36,9 @@ func (s *scanner) scan() {
 
 // fail ends the scan.
 func (s *scanner) fail() {
-	s.broken = true
+	if !s.broken {
+		s.broken, s.lost = true, s.pos
+	}
 	s.pos = len(s.text)
 }
 

@@ -24,8 +24,11 @@ type File struct {
 	Log        Log
 	Recipients Recipients
 
-	Policy *policy.Policy // the compiled rules
-	source policy.Source
+	DNSBL []DNSBL // in the order of the file
+
+	Vocabulary *policy.Vocabulary // the facts that the rules can name
+	Policy     *policy.Policy     // the compiled rules
+	source     policy.Source
 }
 
 // Source gives the policy as the file states it, before it was compiled.
@@ -98,6 +101,34 @@ type DNS struct {
 	Timeout time.Duration    // for one question
 	Budget  time.Duration    // for all questions of one stage, at least Timeout
 	Cache   int              // most answers kept
+}
+
+// DNSBL is one [[dnsbl]]: a blocklist or allowlist in DNS (RFC 5782).
+type DNSBL struct {
+	Name   string       // what people see
+	Zone   string       // lower case A-labels, without a dot at the end; may hold a secret key: never printed
+	Query  Query        // what the list is asked about
+	URL    string       // where people read about a listing; {QUERY} stands for what was asked; "" for none
+	Weight []CodeWeight // what its codes count, the first that matches
+	Test   string       // the address or domain that the list must have; "" for the one of RFC 5782 5
+}
+
+// Query is what a list is asked about: the name of a fact.
+type Query string
+
+// The words of query.
+const (
+	QueryClientIP     Query = "client.ip"
+	QueryHeloName     Query = "helo.name"
+	QuerySenderDomain Query = "sender.domain"
+	QueryAuthorDomain Query = "author.domain"
+	QueryDKIMDomains  Query = "dkim.domains"
+)
+
+// CodeWeight is what some codes of a list count: below 0 for the subject, above against it.
+type CodeWeight struct {
+	Codes  Codes
+	Points int
 }
 
 // Reply is [reply].

@@ -18,7 +18,7 @@ func sameSettings(t *testing.T, got *File, want File) {
 	a, b := reflect.ValueOf(*got), reflect.ValueOf(want)
 	for i := range a.NumField() {
 		switch name := a.Type().Field(i).Name; name {
-		case "Name", "Text", "Hash", "Policy", "source":
+		case "Name", "Text", "Hash", "Vocabulary", "Policy", "source":
 		default:
 			// Printed, so that an empty slice and none are the same.
 			if x, y := fmt.Sprintf("%+v", a.Field(i)), fmt.Sprintf("%+v", b.Field(i)); x != y {
@@ -71,6 +71,12 @@ func TestEverySettingIsRead(t *testing.T) {
 		Authres:    Authres{ReceivedSPF: true},
 		Log:        Log{Format: LogLogfmt, Level: slog.LevelDebug},
 		Recipients: Recipients{Mixed: MixedMildest},
+		DNSBL: []DNSBL{
+			{Name: "zen", Zone: "key.zen.example", Query: "client.ip", URL: "https://bl.example/ip/{client.ip}", Weight: []CodeWeight{
+				{codes(t, "127.0.0.2"), 4}, {codes(t, "127.0.[0..255].[1;3;4]"), -2},
+			}},
+			{Name: "domains", Zone: "dbl.example", Query: "dkim.domains", Test: "listed.example", Weight: []CodeWeight{{codes(t, "127.0.1.2"), 1}}},
+		},
 	})
 	for _, table := range f.tables() {
 		for _, key := range table.keys {

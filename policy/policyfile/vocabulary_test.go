@@ -12,9 +12,10 @@ import (
 func vocabulary(t testing.TB) *policy.Vocabulary {
 	t.Helper()
 	v, err := policy.NewVocabulary(
-		facts(policy.Connect, policy.OfConnection, "client.ip:ip client.name:domain client.ptr:domain client.network client.iprev server.role time.weekday"),
+		facts(policy.Connect, policy.OfConnection, "client.ip:ip client.name:domain client.ptr:domain client.network client.iprev client.dnsbl_url server.role time.weekday"),
 		kind(policy.Bool, policy.Connect, policy.OfConnection, "client.trusted"),
-		kind(policy.Int, policy.Connect, policy.OfConnection, "time.hour"),
+		kind(policy.Int, policy.Connect, policy.OfConnection, "time.hour client.dnsbl_score"),
+		kind(policy.Strings, policy.Connect, policy.OfConnection, "client.dnsbls"),
 		facts(policy.Helo, policy.OfConnection, "helo.name:domain helo.spf"),
 		kind(policy.Bool, policy.Helo, policy.OfConnection, "helo.fqdn"),
 		facts(policy.Mail, policy.OfMessage, "tls.version tls.cipher auth.user:user auth.method"),
