@@ -107,7 +107,7 @@ func (s *Session) publishAwaited(names []string, at policy.Stage) bool {
 		if !ok {
 			continue
 		}
-		publish(s.conn.evidence, s.settings.checks[i].check, out, at)
+		s.publish(s.settings.checks[i].check, out, at)
 		published = true
 	}
 	return published

@@ -163,12 +163,12 @@ func waitFor(all tasks) func(ctx context.Context, name string) []check.Finding {
 }
 
 // publish makes the facts of an outcome known at a stage. A fact that the check left out gets its word for trouble.
-func publish(e *policy.Evidence, c check.Check, out check.Outcome, at policy.Stage) {
+func (s *Session) publish(c check.Check, out check.Outcome, at policy.Stage) {
 	for _, f := range c.Facts() {
 		value := f.Trouble
 		if i := slices.IndexFunc(out.Facts, func(n check.Named) bool { return n.Name == f.Name }); i >= 0 {
 			value = out.Facts[i].Value
 		}
-		e.Publish(f.Name, value, at)
+		s.publishMemory(f.Name, value, at)
 	}
 }

@@ -110,8 +110,8 @@ func joined(woulds []policy.Would) string {
 	return strings.Join(texts, "; ")
 }
 
-// leave writes a line for a message that ended before its decision was spoken.
-func (s *Session) leave(t *transaction) {
+// leaveMessage writes a line for a message that ended before its decision was spoken.
+func (s *Session) leaveMessage(t *transaction) {
 	if d, decided := t.walk.Decision(); decided && d.Refuses() && t.count == 0 {
 		s.record(Record{ID: t.id, Decision: d, Spoken: "none"})
 	}

@@ -1,15 +1,21 @@
 package filter
 
 import (
+	"net/netip"
+
 	"gatepost.example/filter/arc"
 	"gatepost.example/filter/check"
+	"gatepost.example/filter/correspondent"
 	"gatepost.example/filter/dkim"
 	"gatepost.example/filter/dmarc"
 	"gatepost.example/filter/dnsbl"
 	"gatepost.example/filter/helo"
 	"gatepost.example/filter/iprev"
 	"gatepost.example/filter/mx"
+	"gatepost.example/filter/reputation"
 	"gatepost.example/filter/spf"
+	"gatepost.example/filter/state"
+	"gatepost.example/filter/submission"
 	"gatepost.example/policy"
 )
 
@@ -19,20 +25,37 @@ type entry struct {
 	prints bool // Authentication-Results reads it, so it runs for every message that gets one, whatever the rules say
 }
 
+// memory is what checks remember with.
+type memory struct {
+	watch *dnsbl.Watch
+	store state.Store
+	own   *correspondent.Own
+}
+
 // registry lists the checks in the order of evidence and of Authentication-Results. A check may wait for those above it only.
 // What depends on the policy file is made for it: a session keeps the checks with which it began.
-func registry(set *Settings, watch *dnsbl.Watch) []entry {
+func registry(set *Settings, m memory) []entry {
+	known := reputation.Memory{
+		Store: m.store, Rules: set.Reputation, Settle: set.Settle, Network: func(a netip.Addr) string { return set.networkOf(a) },
+	}
 	all := []entry{
 		{iprev.New(), true},
+		{reputation.NewClient(known), false},
+		{correspondent.NewOwnHelo(m.own), false},
 		{helo.New(), false},
 		{spf.NewMailFrom(), true},
 		{spf.NewHelo(), true},
 		{mx.New(), false},
+		{correspondent.New(set.Correspondents, m.store), false},
+		{submission.NewSender(set.Maps), false},
+		{submission.NewAuthor(set.Maps), false},
 		{dkim.New(), true},
 		{arc.New(set.Sealers), true},
 		{dmarc.New(), true},
+		{reputation.NewDomains(known), false},
+		{correspondent.NewOwnAuthor(m.own), false},
 	}
-	for _, c := range dnsbl.Checks(set.Lists, watch) {
+	for _, c := range dnsbl.Checks(set.Lists, m.watch) {
 		all = append(all, entry{c, false})
 	}
 	return all
@@ -40,8 +63,8 @@ func registry(set *Settings, watch *dnsbl.Watch) []entry {
 
 // Vocabulary gives the facts that the session and the checks establish: all that rules can name.
 func Vocabulary() (*policy.Vocabulary, error) {
-	declared := [][]policy.Fact{sessionFacts()}
-	for _, e := range registry(&Settings{}, nil) {
+	declared := [][]policy.Fact{sessionFacts(), memoryFacts()}
+	for _, e := range registry(&Settings{}, memory{}) {
 		declared = append(declared, e.check.Facts())
 	}
 	return policy.NewVocabulary(declared...)

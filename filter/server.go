@@ -7,10 +7,13 @@ import (
 	"sync/atomic"
 	"time"
 
+	"gatepost.example/filter/correspondent"
 	"gatepost.example/filter/dnsbl"
 	"gatepost.example/filter/milter"
 	"gatepost.example/filter/resolve"
+	"gatepost.example/filter/state"
 	"gatepost.example/policy"
+	"gatepost.example/policy/policyfile"
 )
 
 // Server is what all sessions share: the settings in force, the checks, the resolver.
@@ -18,6 +21,9 @@ type Server struct {
 	settings atomic.Pointer[Settings]
 	resolver resolve.Resolver
 	watch    *dnsbl.Watch
+	store    state.Store
+	own      *correspondent.Own
+	given    map[string]policy.Value
 	log      *slog.Logger
 	now      func() time.Time
 	newID    func() string
@@ -30,7 +36,9 @@ type Server struct {
 // Deps is what a server needs from outside.
 type Deps struct {
 	Resolver resolve.Resolver
-	Watch    *dnsbl.Watch // tests the blocklists; nil where every list is to be used untested
+	Watch    *dnsbl.Watch            // tests the blocklists; nil where every list is to be used untested
+	Store    state.Store             // the memory; nil for one that ends with the server
+	Given    map[string]policy.Value // values that facts of the memory have whatever it says; nil for none
 	Log      *slog.Logger
 	Now      func() time.Time // nil for the clock
 	NewID    func() string    // nil for random ids
@@ -40,7 +48,7 @@ type Deps struct {
 // NewServer gives a server that follows settings until Reload.
 func NewServer(settings *Settings, d Deps) *Server {
 	s := &Server{
-		resolver: d.Resolver, watch: d.Watch, log: d.Log, now: d.Now, newID: d.NewID, onRecord: d.OnRecord, warned: map[string]bool{},
+		resolver: d.Resolver, watch: d.Watch, store: d.Store, given: d.Given, log: d.Log, now: d.Now, newID: d.NewID, onRecord: d.OnRecord, warned: map[string]bool{},
 	}
 	if s.now == nil {
 		s.now = time.Now
@@ -48,6 +56,10 @@ func NewServer(settings *Settings, d Deps) *Server {
 	if s.newID == nil {
 		s.newID = NewID
 	}
+	if s.store == nil {
+		s.store = state.NewEmbedded(defaultCells, s.now())
+	}
+	s.own = ownDomains(s.store, s.now())
 	s.Reload(settings)
 	return s
 }
@@ -58,7 +70,7 @@ func (s *Server) Reload(settings *Settings) {
 	settings.silent = milter.Stages{
 		Connect: !p.Delivers(policy.Connect), Helo: !p.Delivers(policy.Helo), Mail: !p.Delivers(policy.Mail), Rcpt: !p.Delivers(policy.Rcpt),
 	}
-	settings.checks = registry(settings, s.watch)
+	settings.checks = registry(settings, memory{s.watch, s.store, s.own})
 	settings.wanted = make([]bool, len(settings.checks))
 	settings.owner = map[string]int{}
 	for i, entry := range settings.checks {
@@ -66,6 +78,19 @@ func (s *Server) Reload(settings *Settings) {
 		for _, f := range entry.check.Facts() {
 			settings.owner[f.Name] = i
 		}
+	}
+	for i := range settings.limits {
+		l := &settings.limits[i]
+		l.wanted = p.Wants([]policy.Fact{{Name: l.fact}, {Name: l.fact + ".retry"}})
+		settings.countsNewcomers = settings.countsNewcomers || l.Count == policyfile.CountFirstTime
+		for _, name := range append(l.needs(), l.Per...) {
+			if owner, isCheck := settings.owner[name]; isCheck {
+				settings.wanted[owner] = true
+			}
+		}
+	}
+	if settings.Signals.Correspondent > 0 && settings.remembers() {
+		settings.wanted[settings.owner["sender.correspondent"]] = true
 	}
 	if s.watch != nil {
 		s.watch.Follow(settings.Lists)

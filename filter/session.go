@@ -1,12 +1,14 @@
 package filter
 
 import (
+	"context"
 	"log/slog"
 	"net/netip"
 	"time"
 
 	"gatepost.example/filter/check"
 	"gatepost.example/filter/message"
+	"gatepost.example/filter/state"
 	"gatepost.example/policy"
 )
 
@@ -34,6 +36,7 @@ type connection struct {
 	walk     *policy.Walk
 	atStart  *policy.Walk // the walk as it was after connect: a second HELO goes on from there
 	tasks    tasks
+	leaving  []state.Step // what the memory is told when the session ends
 }
 
 // Client is what the MTA says of a connection.
@@ -81,6 +84,7 @@ func (s *Session) Connect(c Client) Response {
 	}
 	s.publishClient()
 	s.begin(policy.Connect, s.conn.tasks, s.input(s.conn.now))
+	s.askLimits(occasion{at: policy.Connect})
 	s.advance(policy.Connect, s.conn.walk, s.conn.walk.Step)
 	s.conn.atStart = s.conn.walk.Clone()
 	return s.speakEarly(policy.Connect, s.conn.walk, s.conn.id)
@@ -112,6 +116,7 @@ func (s *Session) Helo(name string, tls TLS) Response {
 	c.evidence.Publish("helo.name", policy.StringOf(domainOf(name)), policy.Helo)
 	c.evidence.Publish("helo.fqdn", policy.BoolOf(isFullName(name)), policy.Helo)
 	s.begin(policy.Helo, c.tasks, s.input(c.now))
+	s.askLimits(occasion{at: policy.Helo})
 	s.advance(policy.Helo, c.walk, c.walk.Step)
 	return s.speakEarly(policy.Helo, c.walk, c.id)
 }
@@ -129,6 +134,7 @@ func (s *Session) Mail(from Sender) Response {
 	t.publishSender(c.evidence)
 	in := s.input(t.now)
 	s.begin(policy.Mail, t.tasks, in)
+	s.askLimits(occasion{at: policy.Mail})
 	s.advance(policy.Mail, t.walk, t.walk.Step)
 	return s.speakEarly(policy.Mail, t.walk, t.id)
 }
@@ -156,15 +162,17 @@ func (s *Session) Rcpt(r Recipient) Response {
 		s.msg = t
 	}
 	if r.refused() {
-		t.mtaRefused++
+		s.refuseRecipient(r)
 		return Continue
 	}
 	e := s.conn.evidence
 	t.count++
 	e.Forget(policy.OfRecipient)
 	t.publishRecipient(e, r)
+	s.meetRecipient()
 	w := t.recipients.Walk()
 	s.advance(policy.Rcpt, w, w.Step)
+	s.greylist(w)
 	if d, decided := w.Decision(); decided && d.Refuses() && !s.mustTake() {
 		return s.speak(d, policy.Rcpt, t.id, r.Address)
 	}
@@ -216,8 +224,10 @@ func (s *Session) EndOfMessage(queueID string) (Response, Edits) {
 	t.queueID = queueID
 	t.body.Close()
 	t.publishMessage(s.conn.evidence)
+	s.askLimits(occasion{at: policy.Data, size: t.header.Size() + t.size})
 	s.finish(t)
 	response, edits := s.conclude(t)
+	s.learn(t, true)
 	s.drop()
 	return response, edits
 }
@@ -248,7 +258,7 @@ func (s *Session) completeResults() {
 	for i, entry := range s.settings.checks {
 		out, started := s.awaitTask(i)
 		if started && !s.conn.evidence.Known(entry.check.Facts()[0].Name) {
-			publish(s.conn.evidence, entry.check, out, policy.Data)
+			s.publish(entry.check, out, policy.Data)
 		}
 	}
 }
@@ -258,7 +268,8 @@ func (s *Session) Abort() {
 	if s.msg == nil {
 		return
 	}
-	s.leave(s.msg)
+	s.leaveMessage(s.msg)
+	s.learn(s.msg, false)
 	s.drop()
 }
 
@@ -281,6 +292,10 @@ func (s *Session) Close() {
 	}
 	s.Abort()
 	s.conn.tasks.stop()
+	if len(s.conn.leaving) > 0 {
+		s.server.store.Do(context.Background(), s.conn.now, s.conn.leaving)
+		s.conn.leaving = nil
+	}
 }
 
 // input gives the checks what is known of the session.
@@ -290,7 +305,7 @@ func (s *Session) input(now time.Time) *check.Input {
 		Client: s.conn.Addr, ClientName: domainOf(s.conn.Name), Helo: s.conn.helo,
 	}
 	if s.msg != nil {
-		in.Sender, in.SenderDomain = s.msg.from.Address, s.msg.senderDomain
+		in.Sender, in.SenderDomain, in.User = s.msg.from.Address, s.msg.senderDomain, s.msg.from.User
 	}
 	return in
 }

@@ -5,8 +5,12 @@ import (
 	"strconv"
 	"time"
 
+	"gatepost.example/filter/correspondent"
 	"gatepost.example/filter/dnsbl"
+	"gatepost.example/filter/greylist"
 	"gatepost.example/filter/milter"
+	"gatepost.example/filter/reputation"
+	"gatepost.example/filter/submission"
 	"gatepost.example/policy"
 	"gatepost.example/policy/policyfile"
 )
@@ -28,10 +32,27 @@ type Settings struct {
 	KeepFromTrusted bool               // authres.keep_from_trusted
 	Budget          time.Duration      // dns.budget: how long the checks of one stage may take
 
-	checks []entry        // the registry for this policy
-	wanted []bool         // for each of them: a rule reads a fact of the check
-	owner  map[string]int // fact name -> index of the check that establishes it
-	silent milter.Stages  // where the policy never speaks
+	Reputation     reputation.Rules
+	Signals        Signals
+	Settle         time.Duration
+	Correspondents correspondent.Rules
+	Greylist       greylist.Rules
+	Maps           *submission.Maps // submission.login_maps; nil for none
+
+	checks []entry // the registry for this policy
+	wanted []bool  // for each of them: a rule reads a fact of the check
+	limits []boundLimit
+	// countsNewcomers: some limit counts first-time recipients.
+	countsNewcomers bool
+	owner           map[string]int // fact name -> index of the check that establishes it
+	silent          milter.Stages  // where the policy never speaks
+}
+
+// Signals is what counts as evidence for and against a sender, with its weights.
+type Signals struct {
+	UnknownRecipient, Correspondent float64
+	Header, Spam                    string // of a content filter before us; "" for none
+	SpamWeight, Ham                 float64
 }
 
 // SettingsOf gives what a policy file says to sessions.
@@ -46,8 +67,24 @@ func SettingsOf(f *policyfile.File) *Settings {
 	return &Settings{
 		Policy: f.Policy, Vocabulary: f.Vocabulary, Lists: listsOf(f.DNSBL), Name: f.Server.Name, Trusted: f.Trust.Networks, Sealers: f.Trust.ARCSealers, Hold: f.Trust.InsteadOfRefusal == policyfile.InsteadHold,
 		Network4: f.Server.NetworkV4, Network6: f.Server.NetworkV6, Submission: submission, Footer: f.Reply.Footer,
-		ReceivedSPF: f.Authres.ReceivedSPF, KeepFromTrusted: f.Authres.KeepFromTrusted, Budget: f.DNS.Budget,
+		Reputation: reputation.Rules{HalfLife: f.Reputation.HalfLife}, Settle: f.Reputation.Settle,
+		Signals: Signals{
+			UnknownRecipient: f.Reputation.UnknownRecipient, Correspondent: f.Reputation.FromCorrespondent,
+			Header: f.ContentFilter.Header, Spam: f.ContentFilter.Spam, SpamWeight: f.Reputation.Spam, Ham: f.Reputation.Ham,
+		},
+		Correspondents: correspondent.Rules{Keep: f.Reputation.Correspondent, Freemail: setOf(f.Reputation.Freemail)},
+		Greylist:       greylist.Rules{Delay: f.Greylist.Delay, Window: f.Greylist.RetryWindow, MaxAge: f.Greylist.MaxAge},
+		limits:         bindLimits(f.Limits),
+		ReceivedSPF:    f.Authres.ReceivedSPF, KeepFromTrusted: f.Authres.KeepFromTrusted, Budget: f.DNS.Budget,
 	}
+}
+
+func setOf(words []string) map[string]bool {
+	out := map[string]bool{}
+	for _, w := range words {
+		out[w] = true
+	}
+	return out
 }
 
 func listsOf(configured []policyfile.DNSBL) []dnsbl.List {

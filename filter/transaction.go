@@ -18,7 +18,8 @@ type transaction struct {
 	recipients   *policy.Recipients
 	tasks        tasks
 	count        int      // recipients that reached the rules
-	mtaRefused   int      // recipients that the MTA itself refused
+	unknown      int      // recipients that the MTA refused because they do not exist
+	all          []string // the taken recipients, as far as they are learned from
 	taken        []string // the first taken recipients, for the log
 	header       *message.Header
 	author       message.Author
@@ -88,6 +89,9 @@ func (t *transaction) publishRecipient(e *policy.Evidence, r Recipient) {
 }
 
 func (t *transaction) took(address string) {
+	if len(t.all) < maxLearned {
+		t.all = append(t.all, address)
+	}
 	if len(t.taken) < maxLogged {
 		t.taken = append(t.taken, address)
 	}

@@ -76,7 +76,9 @@ func (c *compiler) classFacts(e ast.Expr) []factID {
 	return out
 }
 
-func isCounter(name string) bool { return name == "rcpt.count" || strings.HasPrefix(name, "over.") }
+func isCounter(name string) bool {
+	return name == "rcpt.count" || strings.HasPrefix(name, "over.") || strings.HasPrefix(name, "greylist.")
+}
 
 // class gives the class of the recipient whose walk this is, after its step at RCPT. Two recipients of one class meet the same
 // decision at the end of DATA: it names each final rule that can still be reached, with the truth of its terms.

@@ -20,6 +20,7 @@ type Policy struct {
 	rules       []*rule
 	views       map[string]ref.Val // "list.block#ip": the list as facts of one kind see it
 	headerNames []string           // lower-case names of the fields that conditions read
+	conditions  []*Condition       // of the source, in its order
 
 	observe     bool
 	delayReject bool
@@ -38,6 +39,8 @@ type rule struct {
 	header  []headerTemplate
 	atOnce  bool
 	observe bool
+
+	greylist bool // action = "greylist": its condition is "when && greylist.wait"
 
 	program cel.Program
 	tree    *node
@@ -76,7 +79,7 @@ type compiler struct {
 // Compile makes a policy of what policy.toml states. With any problem there is no policy; all problems are given, in no order.
 func Compile(v *Vocabulary, source Source) (*Policy, []Problem) {
 	c := &compiler{source: source, policy: &Policy{
-		vocabulary: v, observe: source.Observe, delayReject: source.DelayReject, mildest: source.Mildest, views: map[string]ref.Val{},
+		vocabulary: v, observe: source.Observe, delayReject: source.DelayReject, mildest: source.Mildest, views: viewsOf(),
 	}}
 	language, err := newLanguage(v, c.lists())
 	if err != nil {
@@ -84,6 +87,7 @@ func Compile(v *Vocabulary, source Source) (*Policy, []Problem) {
 	}
 	c.language = language
 	c.definitions()
+	c.conditions()
 	for i, r := range source.Rules {
 		c.rule(i, r)
 	}
@@ -97,6 +101,8 @@ func Compile(v *Vocabulary, source Source) (*Policy, []Problem) {
 	}
 	return c.policy, nil
 }
+
+func viewsOf() map[string]ref.Val { return map[string]ref.Val{} }
 
 func (c *compiler) report(path, format string, args ...any) {
 	c.problems = append(c.problems, Problem{Path: path, Text: fmt.Sprintf(format, args...)})
@@ -117,6 +123,10 @@ func (c *compiler) rule(i int, source RuleSource) {
 	c.condition(path+".when", r, source.When)
 	if len(c.problems) == before && r.program != nil {
 		r.span = c.policy.spanOf(r)
+		if r.greylist && r.span.settled > Rcpt {
+			c.report(path+".when", "rule %q: a sender is greylisted at RCPT, and the condition needs facts of %s; leave those out", r.name, r.span.settled)
+			return
+		}
 		c.policy.rules = append(c.policy.rules, r)
 		if r.classBy != nil {
 			c.policy.classUpTo = len(c.policy.rules)
@@ -144,23 +154,26 @@ func (c *compiler) ruleAction(path string, r *rule, source RuleSource) {
 	say := func(key, format string, args ...any) {
 		c.report(path+key, fmt.Sprintf("rule %q: ", source.Name)+format, args...)
 	}
-	words := map[string]Action{"reply": Answer, "accept": Accept, "discard": Discard, "quarantine": Quarantine, "tag": Tag}
+	words := map[string]Action{"reply": Answer, "accept": Accept, "discard": Discard, "quarantine": Quarantine, "tag": Tag, "greylist": Answer}
 	action, known := words[source.Action]
 	switch {
 	case source.Action == "" && source.Reply != "":
 		action = Answer
 	case source.Action == "":
-		say("", "it does nothing; give it a reply = \"550 5.7.1 ...\" or an action (accept, tag, discard, quarantine)")
+		say("", "it does nothing; give it a reply = \"550 5.7.1 ...\" or an action (accept, tag, greylist, discard, quarantine)")
 		return
 	case !known:
 		hint := ""
 		if near := nearest(source.Action, slices.Collect(maps.Keys(words))); near != "" {
 			hint = fmt.Sprintf(" (did you mean %q?)", near)
 		}
-		say(".action", "unknown action %q%s; there are reply, accept, tag, discard and quarantine", source.Action, hint)
+		say(".action", "unknown action %q%s; there are reply, accept, tag, greylist, discard and quarantine", source.Action, hint)
 		return
 	}
 	r.action = action
+	if source.Action == greylistWord {
+		source.Reply = c.greylist(r, source, say)
+	}
 	switch {
 	case action == Answer && source.Reply == "":
 		say(".action", "action \"reply\" needs a reply = \"550 5.7.1 ...\"")
@@ -170,7 +183,7 @@ func (c *compiler) ruleAction(path string, r *rule, source RuleSource) {
 		say(".action", "action \"tag\" needs the header to add: header = { \"X-Spam-Flag\" = \"YES\" }")
 	case action != Tag && len(source.Header) > 0:
 		say(".header", "header goes with action \"tag\" only")
-	case action != Answer && source.AtOnce:
+	case (action != Answer || r.greylist) && source.AtOnce:
 		say(".at_once", "at_once goes with a reply only; %s takes effect at the end of the message", action)
 	}
 	if source.Reply != "" {
@@ -232,6 +245,9 @@ func (c *compiler) condition(path string, r *rule, text string) {
 	}
 	prefix := fmt.Sprintf("rule %q: ", r.name)
 	whole, typ, wrong := c.language.compile(text)
+	if r.greylist && whole != nil && typ.IsExactType(cel.BoolType) {
+		whole, typ, wrong = c.language.compile("(" + text + "\n) && " + greylistFact)
+	}
 	if whole != nil && !typ.IsExactType(cel.BoolType) {
 		whole, wrong = nil, []mistake{{1, 1, fmt.Sprintf("the condition is no condition but %s; compare it with something", article(typ.String()))}}
 	}

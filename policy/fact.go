@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"strconv"
 
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
@@ -123,3 +124,33 @@ func StringsOf(list []string) Value {
 
 // IsZero reports whether the value is not there.
 func (v Value) IsZero() bool { return v.val == nil }
+
+// ParseValue reads a value of a type as conditions write it: "text", true, 12, 0.5. A text may stand without quotes.
+func ParseValue(t Type, text string) (Value, error) {
+	switch t {
+	case String:
+		if unquoted, err := strconv.Unquote(text); err == nil {
+			text = unquoted
+		}
+		return StringOf(text), nil
+	case Bool:
+		b, err := strconv.ParseBool(text)
+		if err != nil {
+			return Value{}, fmt.Errorf("%q is neither true nor false", text)
+		}
+		return BoolOf(b), nil
+	case Int:
+		n, err := strconv.Atoi(text)
+		if err != nil {
+			return Value{}, fmt.Errorf("%q is no whole number", text)
+		}
+		return IntOf(n), nil
+	case Double:
+		f, err := strconv.ParseFloat(text, 64)
+		if err != nil {
+			return Value{}, fmt.Errorf("%q is no number", text)
+		}
+		return DoubleOf(f), nil
+	}
+	return Value{}, fmt.Errorf("%s cannot be given", t)
+}

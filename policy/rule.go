@@ -26,6 +26,8 @@ type Source struct {
 	Define      []Definition // [define], in the file's order
 	Lists       []NamedList  // [list]
 	Rules       []RuleSource // [[rule]], in the file's order
+
+	Conditions []ConditionSource // those that are no rule's, such as limits have
 }
 
 // Definition is a named condition or number that rules and later definitions can use.

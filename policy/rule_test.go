@@ -24,9 +24,9 @@ func TestWrongRules(t *testing.T) {
 		{"the name of another", RuleSource{Name: "first", When: "true", Action: "accept"}, `rule[1].name 0:0 rule "first" stands twice; give each rule a name of its own`},
 		{"no condition", RuleSource{Name: "x", Action: "accept"}, `rule[1] 0:0 rule "x" has no condition; write when = '...', or when = 'true' for always`},
 		{"a blank condition", RuleSource{Name: "x", When: " \n", Action: "accept"}, `rule[1] 0:0 rule "x" has no condition; write when = '...', or when = 'true' for always`},
-		{"nothing to do", RuleSource{Name: "x", When: "true"}, `rule[1] 0:0 rule "x": it does nothing; give it a reply = "550 5.7.1 ..." or an action (accept, tag, discard, quarantine)`},
-		{"a misspelt action", RuleSource{Name: "x", When: "true", Action: "acept"}, `rule[1].action 0:0 rule "x": unknown action "acept" (did you mean "accept"?); there are reply, accept, tag, discard and quarantine`},
-		{"an action of others", RuleSource{Name: "x", When: "true", Action: "prepend"}, `rule[1].action 0:0 rule "x": unknown action "prepend"; there are reply, accept, tag, discard and quarantine`},
+		{"nothing to do", RuleSource{Name: "x", When: "true"}, `rule[1] 0:0 rule "x": it does nothing; give it a reply = "550 5.7.1 ..." or an action (accept, tag, greylist, discard, quarantine)`},
+		{"a misspelt action", RuleSource{Name: "x", When: "true", Action: "acept"}, `rule[1].action 0:0 rule "x": unknown action "acept" (did you mean "accept"?); there are reply, accept, tag, greylist, discard and quarantine`},
+		{"an action of others", RuleSource{Name: "x", When: "true", Action: "prepend"}, `rule[1].action 0:0 rule "x": unknown action "prepend"; there are reply, accept, tag, greylist, discard and quarantine`},
 		{"reply without a reply", RuleSource{Name: "x", When: "true", Action: "reply"}, `rule[1].action 0:0 rule "x": action "reply" needs a reply = "550 5.7.1 ..."`},
 		{"accept with a reply", RuleSource{Name: "x", When: "true", Action: "accept", Reply: "550 5.7.1 no"}, `rule[1].reply 0:0 rule "x": a reply goes with no action but "reply"; remove one of the two`},
 		{"tag without a field", RuleSource{Name: "x", When: "true", Action: "tag"}, `rule[1].action 0:0 rule "x": action "tag" needs the header to add: header = { "X-Spam-Flag" = "YES" }`},
@@ -80,7 +80,7 @@ func TestAllAtOnce(t *testing.T) {
 		`list.block[2] 0:0 list "block": an empty entry matches nobody; remove it`,
 		`list.in 0:0 "in" is a word of the expression language; choose another name for the list`,
 		`rule[0].reply 0:0 rule "one": placeholder {client.pi}: unknown fact "client.pi" (did you mean client.ip?)`,
-		`rule[1].action 0:0 rule "two": unknown action "acept" (did you mean "accept"?); there are reply, accept, tag, discard and quarantine`,
+		`rule[1].action 0:0 rule "two": unknown action "acept" (did you mean "accept"?); there are reply, accept, tag, greylist, discard and quarantine`,
 		`rule[1].when 1:18 rule "two": the condition ends too early; something is missing behind its last word`,
 	}
 	if got := wrong(t, s); !slices.Equal(got, want) {

@@ -158,6 +158,10 @@ func (c *compiler) lateness() {
 	}
 	for i, report := range c.policy.Report() {
 		r := c.policy.rules[i]
+		if r.greylist && report.Decides > Rcpt && report.Dead == "" {
+			c.report(fmt.Sprintf("rule[%d].when", at[r.name]),
+				"rule %q: a sender is greylisted at RCPT, and rule %q above it is decided at %s only; put this rule above that one", r.name, report.Waits, report.Decides)
+		}
 		for _, part := range r.reply.text.parts {
 			id, isFact := c.policy.vocabulary.byName[part.fact]
 			if !isFact || c.policy.firstStage(id) <= report.Speaks {
@@ -200,6 +204,11 @@ func (p *Policy) Wants(facts []Fact) bool {
 	for _, f := range facts {
 		for _, r := range p.rules {
 			if slices.Contains(r.facts, p.vocabulary.byName[f.Name]) || r.writes(f.Name) {
+				return true
+			}
+		}
+		for _, c := range p.conditions {
+			if slices.Contains(c.facts, f.Name) {
 				return true
 			}
 		}

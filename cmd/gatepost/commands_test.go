@@ -17,7 +17,7 @@ func TestShippedPolicyIsGood(t *testing.T) {
 		t.Fatal(err)
 	}
 	status, out := run(t, string(text), "check", "POLICY")
-	if status != exitDone || !strings.Contains(out, "good, mode observe, 13 rules") || strings.Contains(out, "never decides") {
+	if status != exitDone || !strings.Contains(out, "good, mode observe, 22 rules") || strings.Contains(out, "never decides") {
 		t.Errorf("exit status %d\n%s", status, out)
 	}
 	if !strings.HasSuffix(string(text), "\n") {

@@ -60,12 +60,18 @@ func TestImportsGoOneWay(t *testing.T) {
 		"filter/mx":                  contract,
 		"filter/helo":                contract,
 		"filter/dnsbl":               contract,
+		"filter/state":               nil,
+		"filter/limit":               {"filter/state"},
+		"filter/greylist":            {"filter/state"},
+		"filter/submission":          contract,
+		"filter/reputation":          append([]string{"filter/state"}, contract...),
+		"filter/correspondent":       append([]string{"filter/state"}, contract...),
 		"filter/dkim":                contract,
 		"filter/dmarc":               contract,
 		"filter/arc":                 append([]string{"filter/dkim", "filter/authres"}, contract...),
-		"filter":                     append([]string{"filter/authres", "filter/milter", "filter/iprev", "filter/spf", "filter/mx", "filter/helo", "filter/dnsbl", "filter/dkim", "filter/dmarc", "filter/arc", "policy/policyfile"}, contract...),
+		"filter":                     append([]string{"filter/authres", "filter/milter", "filter/iprev", "filter/spf", "filter/mx", "filter/helo", "filter/dnsbl", "filter/state", "filter/limit", "filter/greylist", "filter/submission", "filter/reputation", "filter/correspondent", "filter/dkim", "filter/dmarc", "filter/arc", "policy/policyfile"}, contract...),
 		"filter/play":                append([]string{"filter", "filter/dnsbl", "filter/iprev", "filter/resolve/resolvetest", "policy/policyfile"}, contract...),
-		"cmd/gatepost":               append([]string{"filter", "filter/dmarc", "filter/dnsbl", "filter/play", "filter/milter", "policy/policyfile"}, contract...),
+		"cmd/gatepost":               append([]string{"filter", "filter/state", "filter/dmarc", "filter/dnsbl", "filter/play", "filter/milter", "policy/policyfile"}, contract...),
 	}
 	for name, imported := range imports(t) {
 		may, known := allowed[name]

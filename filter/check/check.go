@@ -39,6 +39,7 @@ type Input struct {
 	ClientName   string     // the name the MTA verified, "" when it could not
 	Helo         string     // the argument of HELO or EHLO
 	Sender       string     // MAIL FROM without brackets; "" for the null sender
+	User         string     // the login of the user who sends, "" without one
 	SenderDomain string     // its domain in lower case A-labels, "" for the null sender or no domain
 
 	Header *message.Header     // the header's fields, byte-exact

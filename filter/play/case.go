@@ -8,6 +8,8 @@
 //	example.org TXT "v=spf1 ip4:192.0.2.1 -all"
 //	-- policy --
 //	include: policy.toml                      (optional: the policy named by the caller; changes follow below)
+//	-- memory --
+//	client.reputation = "good"                (optional: facts that have this value whatever the memory says)
 //	-- session --
 //	connect 192.0.2.1:49152 [port 587] [name mail.example.org] [mta mx.example.net]
 //	helo mail.example.org
@@ -38,6 +40,7 @@ type Case struct {
 	Why     string            // why the case exists
 	DNS     string            // zone text
 	Policy  string            // policy.toml
+	Memory  []Given           // facts that have a value whatever the memory says
 	Include string            // the policy file that Policy is a change of; "" for none
 	Session []Command         // what the client does
 	Files   map[string][]byte // messages by name
@@ -49,6 +52,12 @@ type Command struct {
 	Line  int // within its section, from 1
 	Verb  string
 	Words []string
+}
+
+// Given is one line of the section memory: NAME = VALUE.
+type Given struct {
+	Line        int // within its section, from 1
+	Name, Value string
 }
 
 // Want is one line of what must come of a session.
@@ -94,6 +103,8 @@ func (c *Case) section(f txtar.File) error {
 		c.DNS = string(f.Data)
 	case "policy":
 		c.policy(string(f.Data))
+	case "memory":
+		return c.memory(string(f.Data))
 	case "session":
 		return c.session(string(f.Data))
 	case "want":
@@ -114,6 +125,21 @@ func (c *Case) policy(text string) {
 		c.Include, text = strings.TrimSpace(file), rest
 	}
 	c.Policy = text
+}
+
+func (c *Case) memory(text string) error {
+	for i, line := range strings.Split(text, "\n") {
+		line = strings.TrimSpace(line)
+		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		name, value, ok := strings.Cut(line, "=")
+		if !ok {
+			return fmt.Errorf("%s: memory:%d: a line is NAME = VALUE, as in client.reputation = \"good\"", c.Name, i+1)
+		}
+		c.Memory = append(c.Memory, Given{i + 1, strings.TrimSpace(name), strings.TrimSpace(value)})
+	}
+	return nil
 }
 
 func (c *Case) session(text string) error {

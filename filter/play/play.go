@@ -64,7 +64,11 @@ func Play(c *Case, load Loader, now time.Time) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := newPlayer(filter.SettingsOf(file), zone, nil, now)
+	given, err := c.given(file.Vocabulary)
+	if err != nil {
+		return nil, err
+	}
+	p := newPlayer(filter.SettingsOf(file), zone, nil, given, now)
 	for _, command := range c.Session {
 		if err := p.do(c, command); err != nil {
 			return nil, fmt.Errorf("%s: session:%d: %w", c.Name, command.Line, err)
@@ -72,6 +76,23 @@ func Play(c *Case, load Loader, now time.Time) (*Result, error) {
 	}
 	p.session.Close()
 	return &p.result, nil
+}
+
+// given reads the values of the section memory as the facts' types ask.
+func (c *Case) given(v *policy.Vocabulary) (map[string]policy.Value, error) {
+	out := map[string]policy.Value{}
+	for _, g := range c.Memory {
+		fact, known := v.Fact(g.Name)
+		if !known {
+			return nil, fmt.Errorf("%s: memory:%d: unknown fact %q; gatepost facts prints all", c.Name, g.Line, g.Name)
+		}
+		value, err := policy.ParseValue(fact.Type, g.Value)
+		if err != nil {
+			return nil, fmt.Errorf("%s: memory:%d: %s: %w", c.Name, g.Line, g.Name, err)
+		}
+		out[g.Name] = value
+	}
+	return out, nil
 }
 
 func (c *Case) load(load Loader) (*policyfile.File, error) {
@@ -155,11 +176,11 @@ type player struct {
 	facts   []policy.Fact
 }
 
-func newPlayer(set *filter.Settings, r resolve.Resolver, w *dnsbl.Watch, now time.Time) *player {
+func newPlayer(set *filter.Settings, r resolve.Resolver, w *dnsbl.Watch, given map[string]policy.Value, now time.Time) *player {
 	p := &player{facts: set.Vocabulary.Facts()}
 	n := 0
 	p.server = filter.NewServer(set, filter.Deps{
-		Resolver: r, Watch: w, Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return now },
+		Resolver: r, Watch: w, Given: given, Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return now },
 		NewID:    func() string { n++; return fmt.Sprintf("TEST-%04d", n) },
 		OnRecord: p.record,
 	})

@@ -133,7 +133,7 @@ func (d *decoder) unknownTop(tables []table, name string, value any) {
 		for _, t := range tables[1:] {
 			candidates = append(candidates, t.name)
 		}
-		candidates = append(candidates, "list", "define", "dnsbl", "rule")
+		candidates = append(candidates, "list", "define", "dnsbl", "limit", "rule")
 		hint := "; this version knows " + listed(candidates)
 		if near := nearest(name, candidates); near != "" {
 			hint = fmt.Sprintf(" (did you mean %s?)", titleOf(near))
@@ -217,6 +217,12 @@ func (d *decoder) compile(f *File) {
 	f.source.Mildest = f.Recipients.Mixed == MixedMildest
 	compiled, problems := policy.Compile(f.Vocabulary, f.source)
 	f.Policy = compiled
+	for i, next := 0, 0; compiled != nil && i < len(f.Limits); i++ {
+		if f.Limits[i].when != "" {
+			f.Limits[i].When = compiled.Condition(next)
+			next++
+		}
+	}
 	for _, p := range problems {
 		path := d.located(p.Path)
 		if d.consequence(path) {

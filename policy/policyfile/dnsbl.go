@@ -2,6 +2,7 @@ package policyfile
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"net/url"
 	"slices"
@@ -87,6 +88,49 @@ func zone(into *string) reader {
 			return
 		}
 		*into = name
+	}
+}
+
+// redisURL demands a URL of Redis. It may hold a password, so no error shows it.
+func redisURL(s string) error {
+	u, err := url.Parse(s)
+	if err != nil || u.Host == "" || u.Scheme != "redis" && u.Scheme != "rediss" {
+		return fmt.Errorf("it is no address of Redis; write redis://127.0.0.1:6379/0, or rediss:// with TLS")
+	}
+	return nil
+}
+
+// fieldName demands the name of a header field, or nothing.
+func fieldName(s string) error {
+	if strings.Trim(s, bareKey) != "" || len(s) > 76 {
+		return fmt.Errorf("%q is no name for a header field; use letters, digits and -", s)
+	}
+	return nil
+}
+
+// plainText demands one line of printable ASCII.
+func plainText(s string) error {
+	if s == "" || strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r > '~' }) {
+		return fmt.Errorf("write one line of plain ASCII")
+	}
+	return nil
+}
+
+// weightsOf reads a section of weights.
+func weightsOf(into map[string]*float64) reader {
+	return func(d *decoder, path string, value any) {
+		section, ok := d.tableOf(path, value)
+		if !ok {
+			return
+		}
+		for _, name := range d.ordered(path, section) {
+			weight, known := into[name]
+			if !known {
+				d.wrong(join(path, name), "unknown key %q; there are %s", name, listed(slices.Sorted(maps.Keys(into))))
+				continue
+			}
+			share(weight, 0, 100)(d, join(path, name), section[name])
+		}
 	}
 }
 

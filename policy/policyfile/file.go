@@ -50,7 +50,7 @@ func Parse(name string, text []byte, vocabulary *policy.Vocabulary) (*File, erro
 	tree, ok := d.parse()
 	if ok {
 		d.decode(&f, tree)
-		f.Vocabulary = vocabulary
+		f.Vocabulary = d.limits(&f, vocabulary)
 		d.compile(&f)
 	}
 	if len(d.errors) > 0 {

@@ -81,13 +81,15 @@ func TestShippedPolicyIsTheDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	f.Limits = nil // the limits are a policy of their own: no default
 	sameSettings(t, f, Default())
 	var rules []string
 	for _, r := range f.Source().Rules {
 		rules = append(rules, r.Name)
 	}
 	// The order is the precedence: who is ours, who is known, who must always be heard, then what is wrong with the mail.
-	want := "our-users own-machines blocked allowed postmaster blocklisted null-mx no-such-sender several-from no-from spoofed dns-trouble junk"
+	want := "flood not-your-sender user-limit not-your-from our-users local-flood own-machines blocked allowed too-much postmaster blocklisted " +
+		"null-mx no-such-sender greylist several-from no-from spoofed dns-trouble bad-reputation junk our-name"
 	if got := strings.Join(rules, " "); got != want {
 		t.Errorf("rules\n%s\nwant\n%s", got, want)
 	}
@@ -107,6 +109,7 @@ func TestShippedCommentsAreTheDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	f.Limits = nil
 	sameSettings(t, f, Default())
 	places := newPlaces(string(text))
 	for _, table := range f.tables() {

@@ -20,6 +20,8 @@ type key struct {
 // reader takes the value of a key into its setting, or reports what is wrong with it.
 type reader func(d *decoder, path string, value any)
 
+const day = 24 * time.Hour
+
 // tables is every section with every key of this version, but for [list], [define] and [[rule]]. What is not here is refused, so
 // that no key is taken and then has no effect.
 func (f *File) tables() []table {
@@ -52,6 +54,30 @@ func (f *File) tables() []table {
 			{"budget", duration(&f.DNS.Budget, 500*time.Millisecond, 25*time.Second)},
 			{"cache", number(&f.DNS.Cache, 100, 10_000_000)},
 		}},
+		{"store", []key{
+			{"kind", word(&f.Store.Kind, StoreEmbedded, StoreRedis)},
+			{"url", text(&f.Store.URL, redisURL)},
+		}},
+		{"reputation", []key{
+			{"half_life", long(&f.Reputation.HalfLife, time.Hour, 365*day)},
+			{"settle", long(&f.Reputation.Settle, 0, 365*day)},
+			{"correspondent", long(&f.Reputation.Correspondent, day, 400*day)},
+			{"freemail", array(&f.Reputation.Freemail, true, domain)},
+			{"unwanted", weightsOf(map[string]*float64{"unknown_recipient": &f.Reputation.UnknownRecipient, "content": &f.Reputation.Spam})},
+			{"wanted", weightsOf(map[string]*float64{"correspondent": &f.Reputation.FromCorrespondent, "content": &f.Reputation.Ham})},
+		}},
+		{"content_filter", []key{
+			{"header", text(&f.ContentFilter.Header, fieldName)},
+			{"spam", text(&f.ContentFilter.Spam, plainText)},
+		}},
+		{"greylist", []key{
+			{"delay", long(&f.Greylist.Delay, time.Second, day)},
+			{"retry_window", long(&f.Greylist.RetryWindow, time.Hour, 30*day)},
+			{"max_age", long(&f.Greylist.MaxAge, day, 400*day)},
+		}},
+		{"submission", []key{
+			{"login_maps", text(&f.Submission.LoginMaps, anyText)},
+		}},
 		{"reply", []key{
 			{"footer", text(&f.Reply.Footer, footer)},
 		}},
@@ -83,7 +109,7 @@ func (t table) find(name string) *key {
 func (t table) title() string { return titleOf(t.name) }
 
 func titleOf(section string) string {
-	if section == "rule" || section == "dnsbl" {
+	if section == "rule" || section == "dnsbl" || section == "limit" {
 		return "[[" + section + "]]"
 	}
 	return "[" + section + "]"

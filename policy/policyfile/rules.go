@@ -9,7 +9,7 @@ import (
 	"gatepost.example/policy"
 )
 
-// names reads [list], [define], [[dnsbl]] and [[rule]], whose names the admin gives; it reports false for everything else.
+// names reads [list], [define], [[dnsbl]], [[limit]] and [[rule]], whose names the admin gives; it reports false for everything else.
 func (d *decoder) names(f *File, section string, value any) bool {
 	switch section {
 	case "list":
@@ -18,6 +18,8 @@ func (d *decoder) names(f *File, section string, value any) bool {
 		d.definitions(&f.source, value)
 	case "rule":
 		d.allRules(&f.source, f.tables(), value)
+	case "limit":
+		d.allLimits(f, f.tables(), value)
 	case "dnsbl":
 		d.allLists(f, f.tables(), value)
 	default:

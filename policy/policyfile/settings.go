@@ -24,7 +24,14 @@ type File struct {
 	Log        Log
 	Recipients Recipients
 
-	DNSBL []DNSBL // in the order of the file
+	Store         Store
+	Reputation    Reputation
+	ContentFilter ContentFilter
+	Greylist      Greylist
+	Submission    SubmissionMaps
+
+	DNSBL  []DNSBL // in the order of the file
+	Limits []Limit // in the order of the file
 
 	Vocabulary *policy.Vocabulary // the facts that the rules can name
 	Policy     *policy.Policy     // the compiled rules
@@ -101,6 +108,50 @@ type DNS struct {
 	Timeout time.Duration    // for one question
 	Budget  time.Duration    // for all questions of one stage, at least Timeout
 	Cache   int              // most answers kept
+}
+
+// Store is [store]: where the memory is kept.
+type Store struct {
+	Kind StoreKind
+	URL  string // of Redis; may hold a password: never printed
+}
+
+// StoreKind is where the memory is kept.
+type StoreKind string
+
+// The words of kind.
+const (
+	StoreEmbedded StoreKind = "embedded" // on this machine, in server.directory
+	StoreRedis    StoreKind = "redis"    // shared by several machines
+)
+
+// Reputation is [reputation]: what is remembered of senders, for how long, and what counts.
+type Reputation struct {
+	HalfLife      time.Duration // after it half of the evidence is left
+	Settle        time.Duration // until memory.settled
+	Correspondent time.Duration // how long somebody our users wrote to is one
+	Freemail      []string      // domains whose correspondents count by address only
+
+	UnknownRecipient, Spam float64 // weights of unwanted
+	FromCorrespondent, Ham float64 // weights of wanted
+}
+
+// ContentFilter is [content_filter]: the verdict of a filter before us.
+type ContentFilter struct {
+	Header string // the field that it writes; "" for none
+	Spam   string // how its value begins for spam
+}
+
+// Greylist is [greylist].
+type Greylist struct {
+	Delay       time.Duration // a retry before it is put off again
+	RetryWindow time.Duration // a retry after it is a first try
+	MaxAge      time.Duration // how long a sender who came back is known
+}
+
+// SubmissionMaps is [submission].
+type SubmissionMaps struct {
+	LoginMaps string // tables that say which login owns an address; "": not asked
 }
 
 // DNSBL is one [[dnsbl]]: a blocklist or allowlist in DNS (RFC 5782).
@@ -218,7 +269,22 @@ func Default() File {
 			// A second hop of ours under the same name is believed, not erased.
 			KeepFromTrusted: true,
 		},
-		Log:        Log{Format: LogAuto, Level: slog.LevelInfo},
+		Log: Log{Format: LogAuto, Level: slog.LevelInfo},
+		// Nothing else to install.
+		Store: Store{Kind: StoreEmbedded, URL: "redis://127.0.0.1:6379/0"},
+		Reputation: Reputation{
+			// A sender that mends its ways is believed within a month; a good name outlives a holiday.
+			HalfLife: 14 * day, Settle: 14 * day,
+			// Half a year: longer than most pauses in a correspondence.
+			Correspondent: 180 * day,
+			// One name for millions of strangers: whoever writes to one of them knows none of the others.
+			Freemail: []string{"gmail.com", "googlemail.com", "outlook.com", "hotmail.com", "live.com", "yahoo.com", "icloud.com", "aol.com", "gmx.net", "gmx.de", "web.de", "proton.me"},
+			// A mistyped address is half a sign; what a filter read is a strong one.
+			UnknownRecipient: 0.5, Spam: 3, FromCorrespondent: 1, Ham: 0.2,
+		},
+		ContentFilter: ContentFilter{Spam: "YES"},
+		// As postgrey(8) has them.
+		Greylist:   Greylist{Delay: 5 * time.Minute, RetryWindow: 24 * time.Hour, MaxAge: 36 * day},
 		Recipients: Recipients{Mixed: MixedSplit},
 	}
 }

@@ -71,6 +71,27 @@ func TestEverySettingIsRead(t *testing.T) {
 		Authres:    Authres{ReceivedSPF: true},
 		Log:        Log{Format: LogLogfmt, Level: slog.LevelDebug},
 		Recipients: Recipients{Mixed: MixedMildest},
+		Store:      Store{Kind: StoreRedis, URL: "rediss://user:secret@redis.example:6380/1"},
+		Reputation: Reputation{
+			HalfLife: 7 * 24 * time.Hour, Settle: 36 * time.Hour, Correspondent: 90 * 24 * time.Hour, Freemail: []string{"freemail.example"},
+			UnknownRecipient: 1, Spam: 2.5, FromCorrespondent: 0.5, Ham: 0,
+		},
+		ContentFilter: ContentFilter{Header: "X-Spam-Status", Spam: "Yes,"},
+		Greylist:      Greylist{Delay: 90 * time.Second, RetryWindow: 12 * time.Hour, MaxAge: 20 * 24 * time.Hour},
+		Submission:    SubmissionMaps{LoginMaps: "texthash:/etc/gatepost/logins"},
+		Limits: []Limit{
+			{
+				Name: "client_messages", Count: CountMessages, Per: []string{"client.network"},
+				Rate:  [Bands]Rate{{10000, time.Hour}, {3000, time.Hour}, {600, time.Hour}, {60, time.Hour}, {10, time.Hour}},
+				Burst: [Bands]float64{5000, 2000, 600, 60, 10}, Stage: policy.Connect, Scope: policy.OfMessage,
+				when: `server.role == "mx" && !client.trusted`, When: f.Limits[0].When,
+			},
+			{Name: "open", Count: CountSessions, Per: []string{"client.ip"}, AtMost: 50, Stage: policy.Connect, Scope: policy.OfConnection},
+			{
+				Name: "volume", Count: CountBytes, Per: []string{"auth.user", "client.ip"}, Rate: same(Rate{200e6, 24 * time.Hour}), Burst: same(200e6),
+				Latch: true, Stage: policy.Data, Scope: policy.OfMessage,
+			},
+		},
 		DNSBL: []DNSBL{
 			{Name: "zen", Zone: "key.zen.example", Query: "client.ip", URL: "https://bl.example/ip/{client.ip}", Weight: []CodeWeight{
 				{codes(t, "127.0.0.2"), 4}, {codes(t, "127.0.[0..255].[1;3;4]"), -2},
@@ -87,6 +108,14 @@ func TestEverySettingIsRead(t *testing.T) {
 	}
 }
 
+// same gives one value for every band.
+func same[T any](v T) (out [Bands]T) {
+	for i := range out {
+		out[i] = v
+	}
+	return out
+}
+
 func TestSourceIsTheFileInItsOrder(t *testing.T) {
 	f, err := Parse("everything.good.toml", policies(t, "good", 3)["everything.good.toml"], vocabulary(t))
 	if err != nil {
@@ -94,6 +123,9 @@ func TestSourceIsTheFileInItsOrder(t *testing.T) {
 	}
 	want := policy.Source{
 		Mildest: true,
+		Conditions: []policy.ConditionSource{
+			{Path: "limit[0].when", Name: `limit "client_messages": when`, Expr: `server.role == "mx" && !client.trusted`},
+		},
 		Define: []policy.Definition{
 			{Name: "weekend", Expr: `time.weekday in ["saturday", "sunday"]`},
 			{Name: "quiet", Expr: "weekend || time.hour < 7"},

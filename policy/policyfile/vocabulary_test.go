@@ -12,16 +12,17 @@ import (
 func vocabulary(t testing.TB) *policy.Vocabulary {
 	t.Helper()
 	v, err := policy.NewVocabulary(
-		facts(policy.Connect, policy.OfConnection, "client.ip:ip client.name:domain client.ptr:domain client.network client.iprev client.dnsbl_url server.role time.weekday"),
+		facts(policy.Connect, policy.OfConnection, "client.ip:ip client.name:domain client.ptr:domain client.network client.iprev client.reputation client.dnsbl_url server.role time.weekday"),
 		kind(policy.Bool, policy.Connect, policy.OfConnection, "client.trusted"),
 		kind(policy.Int, policy.Connect, policy.OfConnection, "time.hour client.dnsbl_score"),
+		kind(policy.Bool, policy.Connect, policy.OfConnection, "memory.settled"),
 		kind(policy.Strings, policy.Connect, policy.OfConnection, "client.dnsbls"),
 		facts(policy.Helo, policy.OfConnection, "helo.name:domain helo.spf"),
 		kind(policy.Bool, policy.Helo, policy.OfConnection, "helo.fqdn"),
 		facts(policy.Mail, policy.OfMessage, "tls.version tls.cipher auth.user:user auth.method"),
 		kind(policy.Int, policy.Mail, policy.OfMessage, "tls.bits"),
 		facts(policy.Mail, policy.OfMessage, "sender.address:address sender.local:user sender.domain:domain sender.mx"),
-		kind(policy.Bool, policy.Mail, policy.OfMessage, "sender.empty"),
+		kind(policy.Bool, policy.Mail, policy.OfMessage, "sender.empty sender.owned sender.correspondent"),
 		facts(policy.Mail, policy.OfMessage, "spf.result spf.domain:domain spf.term"),
 		facts(policy.Rcpt, policy.OfRecipient, "rcpt.address:address rcpt.local:user rcpt.domain:domain"),
 		kind(policy.Int, policy.Rcpt, policy.OfRecipient, "rcpt.count"),
@@ -29,6 +30,10 @@ func vocabulary(t testing.TB) *policy.Vocabulary {
 		facts(policy.Data, policy.OfMessage, "message.list_id message.id author.address:address author.domain:domain"),
 		facts(policy.Data, policy.OfMessage, "dkim.result dkim.author dmarc.result dmarc.policy dmarc.domain:domain dmarc.aligned_by"),
 		kind(policy.Strings, policy.Data, policy.OfMessage, "dkim.domains"),
+		kind(policy.Bool, policy.Data, policy.OfMessage, "author.owned author.ours arc.trusted"),
+		facts(policy.Data, policy.OfMessage, "arc.dmarc signer.reputation author.reputation"),
+		kind(policy.Bool, policy.Rcpt, policy.OfRecipient, "greylist.wait"),
+		facts(policy.Rcpt, policy.OfRecipient, "greylist.retry"),
 	)
 	if err != nil {
 		t.Fatal(err)

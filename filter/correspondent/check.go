@@ -1,0 +1,111 @@
+package correspondent
+
+import (
+	"context"
+	"strings"
+
+	"gatepost.example/filter/check"
+	"gatepost.example/filter/state"
+	"gatepost.example/policy"
+)
+
+// correspondent is the check of the sender.
+type correspondent struct {
+	rules Rules
+	store state.Store
+}
+
+// New gives the check "correspondent". It reads what the check "spf" found.
+func New(rules Rules, store state.Store) check.Check { return correspondent{rules, store} }
+
+// Name implements check.Check.
+func (correspondent) Name() string { return "correspondent" }
+
+// Starts implements check.Check.
+func (correspondent) Starts() policy.Stage { return policy.Mail }
+
+// Facts implements check.Check.
+func (correspondent) Facts() []policy.Fact {
+	return []policy.Fact{{
+		Name: "sender.correspondent", Type: policy.Bool, Stage: policy.Mail, Scope: policy.OfMessage, Trouble: policy.BoolOf(false),
+		Text: "one of our users wrote to this sender, or to its domain where SPF passes and it is no freemail",
+	}}
+}
+
+// Start implements check.Check.
+func (c correspondent) Start(in *check.Input) func(context.Context) check.Outcome {
+	sender, now, findings := strings.ToLower(in.Sender), in.Now, in.Findings
+	return func(ctx context.Context) check.Outcome {
+		if sender == "" {
+			return outcome(false)
+		}
+		steps := []state.Step{{Op: state.Read, Table: TableAddress, Key: sender}}
+		domain := c.rules.domain(sender)
+		if domain != "" {
+			steps = append(steps, state.Step{Op: state.Read, Table: TableDomain, Key: domain})
+		}
+		results := c.store.Do(ctx, now, steps)
+		switch {
+		case results[0].Found:
+			return outcome(true)
+		case len(results) < 2 || !results[1].Found:
+			return outcome(false)
+		}
+		for _, f := range findings(ctx, "spf") {
+			if f.Result == "pass" {
+				return outcome(true)
+			}
+		}
+		return outcome(false)
+	}
+}
+
+func outcome(is bool) check.Outcome {
+	return check.Outcome{Facts: []check.Named{{Name: "sender.correspondent", Value: policy.BoolOf(is)}}}
+}
+
+// ours is a check whether a name is one of our domains.
+type ours struct {
+	name, fact, text string
+	at               policy.Stage
+	scope            policy.Scope
+	own              *Own
+}
+
+// NewOwnHelo gives the check "own-helo": the client greets with a name of ours.
+func NewOwnHelo(own *Own) check.Check {
+	return ours{"own-helo", "helo.ours", "the HELO name is one of our domains or below it, as learned from the recipients that the MTA takes", policy.Helo, policy.OfConnection, own}
+}
+
+// NewOwnAuthor gives the check "own-author": the author domain is ours.
+func NewOwnAuthor(own *Own) check.Check {
+	return ours{"own-author", "author.ours", "the author domain is one of ours, as learned from the recipients that the MTA takes", policy.Data, policy.OfMessage, own}
+}
+
+// Name implements check.Check.
+func (o ours) Name() string { return o.name }
+
+// Starts implements check.Check.
+func (o ours) Starts() policy.Stage { return o.at }
+
+// Facts implements check.Check.
+func (o ours) Facts() []policy.Fact {
+	return []policy.Fact{{Name: o.fact, Type: policy.Bool, Stage: o.at, Scope: o.scope, Trouble: policy.BoolOf(false), Text: o.text}}
+}
+
+// Start implements check.Check.
+func (o ours) Start(in *check.Input) func(context.Context) check.Outcome {
+	var is bool
+	if o.at == policy.Helo {
+		name := strings.ToLower(strings.TrimSuffix(in.Helo, "."))
+		is = o.own.Has(name)
+		for _, parent, found := strings.Cut(name, "."); found && !is; _, parent, found = strings.Cut(parent, ".") {
+			is = o.own.Has(parent)
+		}
+	} else {
+		is = in.Author.Domain != "" && o.own.Has(in.Author.Domain)
+	}
+	return func(context.Context) check.Outcome {
+		return check.Outcome{Facts: []check.Named{{Name: o.fact, Value: policy.BoolOf(is)}}}
+	}
+}

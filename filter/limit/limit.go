@@ -1,0 +1,148 @@
+// Package limit says how many events may come from one key: a leaky bucket for each, and the number of open sessions.
+//
+// A bucket has a level in events and the time at which it held. It drains at the rate in force now; an event pours into it. The next event
+// exceeds when it would no longer fit (level + n > burst). An event that exceeds raises the level to at most one event over the burst, so
+// that a storm of retries costs one. The step itself is state.Leak, atomic in every store; here are the keys, the rates by reputation and
+// what is read from a level. All of it is pure: time is passed in.
+package limit
+
+import (
+	"fmt"
+	"math"
+	"net/netip"
+	"strings"
+	"time"
+
+	"gatepost.example/filter/state"
+)
+
+// Limit is one limit. Rate and Burst have a value for each band of reputation, in the order of Band.
+type Limit struct {
+	Name   string
+	Rate   [Bands]float64 // events that drain in a second
+	Burst  [Bands]float64 // events that fit at once
+	AtMost int            // open sessions; 0 for a limit of events
+	Latch  bool           // once over, over until reset
+}
+
+// Bands is the number of bands of reputation that rates tell apart.
+const Bands = 5
+
+// Band gives the index of a band by its word. While the memory is not settled, who is new counts as neutral: everybody is new then. An
+// unknown word is new.
+func Band(word string, settled bool) int {
+	for i, name := range [Bands]string{"good", "neutral", "new", "poor", "bad"} {
+		if name == word && (name != "new" || settled) {
+			return i
+		}
+	}
+	if settled {
+		return 2
+	}
+	return 1
+}
+
+// table is where a limit's levels are kept.
+func (l *Limit) table() string { return "limit:" + l.Name }
+
+// Table gives the name of the table in which the levels of a limit are kept.
+func Table(name string) string { return "limit:" + name }
+
+// Look gives the step that reads a key's level.
+func (l *Limit) Look(key string) state.Step {
+	return state.Step{Op: state.Read, Table: l.table(), Key: key}
+}
+
+// Pour gives the step that counts n events, and reads whether they exceed.
+func (l *Limit) Pour(key string, band int, n float64) state.Step {
+	return state.Step{Op: state.Leak, Table: l.table(), Key: key, N: n, Rate: l.Rate[band], Burst: l.Burst[band], Latch: l.Latch}
+}
+
+// lease is how long an open session is believed in where its end is not told.
+const lease = time.Hour
+
+// Enter gives the step that counts an open session.
+func (l *Limit) Enter(key, session string) state.Step {
+	return state.Step{Op: state.Enter, Table: l.table(), Key: key, Session: session, Keep: lease}
+}
+
+// Leave gives the step that ends it.
+func (l *Limit) Leave(key, session string) state.Step {
+	return state.Step{Op: state.Leave, Table: l.table(), Key: key, Session: session}
+}
+
+// Verdict is what a limit says of the next event.
+type Verdict struct {
+	Over  bool
+	Retry time.Duration // until one more fits; 0 when it fits now, or when nobody knows (a latch, open sessions)
+}
+
+// Read gives the verdict over n more events from the result of Look.
+func (l *Limit) Read(r state.Result, band int, n float64, now time.Time) Verdict {
+	return l.verdict(r.Cell.Level(l.Rate[band], now), r.Cell.Mark, band, n)
+}
+
+// Counted gives the verdict from the result of Pour or Enter: over the event that was counted.
+func (l *Limit) Counted(r state.Result, band int, n float64) Verdict {
+	if l.AtMost > 0 {
+		return Verdict{Over: r.Cell.A > float64(l.AtMost)}
+	}
+	v := l.verdict(r.Before.A, r.Before.Mark, band, n)
+	v.Over = r.Over
+	return v
+}
+
+func (l *Limit) verdict(level float64, latched bool, band int, n float64) Verdict {
+	excess := level + n - l.Burst[band]
+	v := Verdict{Over: latched || excess > 0}
+	if excess > 0 && !latched && l.Rate[band] > 0 {
+		v.Retry = time.Duration(math.Ceil(math.Min(excess/l.Rate[band], 1e6))) * time.Second
+	}
+	return v
+}
+
+// Wider gives the key under which events count when no room is left for their own: the wider network, at last one key for all.
+func Wider(key string) string {
+	network, err := netip.ParsePrefix(key)
+	if addr, isAddr := netip.ParseAddr(key); isAddr == nil {
+		network, err = netip.PrefixFrom(addr, addr.BitLen()), nil
+	}
+	if err != nil {
+		return "*"
+	}
+	steps := []int{24, 16, 8}
+	if network.Addr().Is6() {
+		steps = []int{56, 48, 32, 16}
+	}
+	for _, bits := range steps {
+		if bits < network.Bits() {
+			if wide, err := network.Addr().Prefix(bits); err == nil {
+				return wide.String()
+			}
+		}
+	}
+	return "*"
+}
+
+// Key joins the values of the facts that make a key; "" when one of them is empty: then nobody is counted.
+func Key(values []string) string {
+	for _, v := range values {
+		if v == "" {
+			return ""
+		}
+	}
+	return strings.ToLower(strings.Join(values, "|"))
+}
+
+// Text gives a time as replies say it: "40s", "5m", "3h".
+func Text(t time.Duration) string {
+	switch {
+	case t <= 0:
+		return ""
+	case t < 2*time.Minute:
+		return fmt.Sprintf("%ds", int(math.Ceil(t.Seconds())))
+	case t < 2*time.Hour:
+		return fmt.Sprintf("%dm", int(math.Ceil(t.Minutes())))
+	}
+	return fmt.Sprintf("%dh", int(math.Ceil(t.Hours())))
+}

@@ -1,0 +1,202 @@
+package filter
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"gatepost.example/filter/check"
+	"gatepost.example/filter/correspondent"
+	"gatepost.example/filter/greylist"
+	"gatepost.example/filter/limit"
+	"gatepost.example/filter/reputation"
+	"gatepost.example/filter/state"
+	"gatepost.example/policy"
+)
+
+// This file is what a session asks of the memory at RCPT, and what it learns at its end.
+
+// memoryFacts declares the facts that sessions ask of the memory themselves, because they belong to one recipient.
+func memoryFacts() []policy.Fact {
+	facts := []policy.Fact{
+		{Name: "greylist.wait", Type: policy.Bool, Trouble: policy.BoolOf(false), Text: "this sender is to come back later; asked by rules with action greylist only"},
+		{Name: "greylist.retry", Trouble: policy.StringOf(""), Text: "how long the sender is still to wait, such as 5m; empty when it need not"},
+		{Name: "rcpt.relayed", Type: policy.Bool, Trouble: policy.BoolOf(false), Text: "the recipient's domain is none of ours, as learned; so for a while after the first mail"},
+	}
+	for i := range facts {
+		facts[i].Stage, facts[i].Scope = policy.Rcpt, policy.OfRecipient
+	}
+	return facts
+}
+
+// clock gives the time of the message, or of the connection before MAIL.
+func (s *Session) clock() time.Time {
+	if s.msg != nil {
+		return s.msg.now
+	}
+	return s.conn.now
+}
+
+func (s *Session) id() string {
+	if s.msg != nil {
+		return s.msg.id
+	}
+	return s.conn.id
+}
+
+// publishMemory makes a fact known that rests on the memory or on others: as it was given, where a session is played with given facts.
+func (s *Session) publishMemory(name string, v policy.Value, at policy.Stage) {
+	if given, ok := s.server.given[name]; ok {
+		v = given
+	}
+	s.conn.evidence.Publish(name, v, at)
+}
+
+// greylist asks for greylist.wait where a rule waits for nothing else, and walks on.
+func (s *Session) greylist(w *policy.Walk) {
+	e := s.conn.evidence
+	for waits := w.GreylistWaits(); len(waits) > 0 && s.publishAwaited(waits, policy.Rcpt); waits = w.GreylistWaits() {
+		w.Step(e, policy.Rcpt)
+	}
+	if !w.Greylists() {
+		return
+	}
+	s.publishAwaited([]string{"spf.result"}, policy.Rcpt)
+	domain := ""
+	if e.Text("spf.result") == "pass" {
+		domain = e.Text("spf.domain")
+	}
+	key := greylist.Key(e.Text("client.network"), domain, e.Text("sender.address"), e.Text("rcpt.address"))
+	ctx, store := context.Background(), s.server.store
+	wait, remember := s.settings.Greylist.Judge(key, store.Do(ctx, s.clock(), []state.Step{greylist.Look(key)})[0], s.clock())
+	if len(remember) > 0 {
+		store.Do(ctx, s.clock(), remember)
+	}
+	s.publishMemory("greylist.wait", policy.BoolOf(wait > 0), policy.Rcpt)
+	s.publishMemory("greylist.retry", policy.StringOf(limit.Text(wait)), policy.Rcpt)
+	s.advance(policy.Rcpt, w, w.Step)
+}
+
+// meetRecipient asks the memory about a recipient that the MTA takes, before the rules do.
+func (s *Session) meetRecipient() {
+	t, e := s.msg, s.conn.evidence
+	domain := e.Text("rcpt.domain")
+	stranger := s.conn.role == roleMX && !s.conn.trusted && t.from.User == ""
+	s.publishMemory("rcpt.relayed", policy.BoolOf(stranger && s.server.own.Any() && !s.server.own.Has(domain)), policy.Rcpt)
+	if stranger {
+		if steps := s.server.own.Took(domain); len(steps) > 0 {
+			s.server.store.Do(context.Background(), t.now, steps)
+		}
+	}
+	o := occasion{at: policy.Rcpt}
+	if s.settings.countsNewcomers && t.from.User != "" {
+		look := correspondent.LookUser(t.from.User, e.Text("rcpt.address"))
+		o.newcomer = !s.server.store.Do(context.Background(), t.now, []state.Step{look})[0].Found
+	}
+	s.askLimits(o)
+}
+
+// refuseRecipient counts a recipient that the MTA itself refused: 5.1.x is one that does not exist (RFC 3463 3.2).
+func (s *Session) refuseRecipient(r Recipient) {
+	unknown := strings.HasPrefix(r.Host, "5.1.")
+	if unknown {
+		s.msg.unknown++
+	}
+	s.askLimits(occasion{at: policy.Rcpt, refused: true, unknown: unknown})
+}
+
+// maxLearned bounds the recipients of one message that are remembered as correspondents.
+const maxLearned = 1000
+
+// learn keeps what a message, or the part of it that there was, says for later. Our own answers are no evidence.
+func (s *Session) learn(t *transaction, whole bool) {
+	var steps []state.Step
+	switch {
+	case s.conn.role != roleMX || s.conn.trusted || t.from.User != "":
+		if t.from.User != "" && whole {
+			for _, recipient := range t.all {
+				steps = append(steps, s.settings.Correspondents.Wrote(t.from.User, recipient)...)
+			}
+		}
+	default:
+		steps = s.evidenceOf(t, whole)
+	}
+	if len(steps) > 0 {
+		s.server.store.Do(context.Background(), t.now, steps)
+	}
+}
+
+// evidenceOf gives what a stranger's message says for and against who sent it.
+func (s *Session) evidenceOf(t *transaction, whole bool) []state.Step {
+	set := s.settings
+	ev := reputation.Evidence{Recipients: t.count, Unknown: t.unknown, Unwanted: float64(t.unknown) * set.Signals.UnknownRecipient}
+	if s.conn.Addr.IsValid() {
+		ev.IP, ev.Network = s.conn.Addr.String(), set.networkOf(s.conn.Addr)
+	}
+	if !whole {
+		return set.Reputation.Steps(ev)
+	}
+	steps := set.Reputation.Steps(ev) // of the recipients: they say nothing of domains
+	all := s.allTasks().findings()
+	domains := reputation.Authenticated(foundBy(all, "spf"), foundBy(all, "dkim"))
+	signals := reputation.Evidence{IP: ev.IP, Network: ev.Network, Domains: domains}
+	if set.Signals.Header != "" {
+		switch verdict := strings.TrimSpace(t.header.First(set.Signals.Header)); {
+		case hasPrefixFold(verdict, set.Signals.Spam):
+			signals.Unwanted += set.Signals.SpamWeight
+		case verdict != "":
+			signals.Wanted += set.Signals.Ham
+		}
+	}
+	if s.conn.evidence.Text("sender.correspondent") == "true" && slices.Contains(domains, t.senderDomain) {
+		signals.Wanted += set.Signals.Correspondent
+	}
+	steps = append(steps, set.Reputation.Steps(signals)...)
+	return append(steps, reputation.Knows(domains)...)
+}
+
+// foundBy gives the findings of one check.
+func foundBy(all []check.Finding, name string) []check.Finding {
+	return slices.DeleteFunc(slices.Clone(all), func(f check.Finding) bool { return f.Check != name })
+}
+
+// defaultCells bounds a memory: some hundred bytes each.
+const defaultCells = 1_000_000
+
+// ownDomains gives what a memory knows of own domains.
+func ownDomains(store state.Store, now time.Time) *correspondent.Own {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	entries, err := store.Entries(ctx, now, correspondent.OwnTable(), "", 1000)
+	if err != nil {
+		entries = nil // learned anew
+	}
+	return correspondent.NewOwn(entries)
+}
+
+// needs gives the facts that the limit's condition and bands rest on.
+func (l *boundLimit) needs() []string {
+	var out []string
+	if l.When != nil {
+		out = append(out, l.When.Facts()...)
+	}
+	if l.Banded() {
+		out = append(out, "client.reputation")
+	}
+	return out
+}
+
+// remembers reports whether the policy asks the memory for reputations, so that evidence is worth gathering.
+func (set *Settings) remembers() bool {
+	for _, name := range []string{"client.reputation", "signer.reputation", "author.reputation"} {
+		if set.wanted[set.owner[name]] {
+			return true
+		}
+	}
+	return false
+}
+
+func hasPrefixFold(text, prefix string) bool {
+	return len(text) >= len(prefix) && strings.EqualFold(text[:len(prefix)], prefix)
+}

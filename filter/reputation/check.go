@@ -1,0 +1,164 @@
+package reputation
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"gatepost.example/filter/check"
+	"gatepost.example/filter/state"
+	"gatepost.example/policy"
+)
+
+// Memory is what the checks read.
+type Memory struct {
+	Store   state.Store
+	Rules   Rules
+	Settle  time.Duration                // until the memory is settled
+	Network func(addr netip.Addr) string // the network around an address, as client.network
+}
+
+// client is the check of the client's address.
+type client struct{ m Memory }
+
+// NewClient gives the check "reputation".
+func NewClient(m Memory) check.Check { return client{m} }
+
+// Name implements check.Check.
+func (client) Name() string { return "reputation" }
+
+// Starts implements check.Check.
+func (client) Starts() policy.Stage { return policy.Connect }
+
+// Facts implements check.Check.
+func (client) Facts() []policy.Fact {
+	return []policy.Fact{
+		{Name: "client.reputation", Words: Words(), Trouble: policy.StringOf(New), Text: "the record of the client's address here, and of its network: good, neutral, new, poor, bad"},
+		{Name: "client.reputation_score", Type: policy.Double, Trouble: policy.DoubleOf(0.5), Text: "the share of wanted mail to expect from the client, 0 to 1"},
+		{Name: "client.unknown_share", Type: policy.Double, Trouble: policy.DoubleOf(0), Text: "the share of the client's recipients that do not exist, 0 to 1"},
+		{Name: "memory.settled", Type: policy.Bool, Trouble: policy.BoolOf(false), Text: "this memory is older than reputation.settle, so that new means something"},
+	}
+}
+
+// Start implements check.Check.
+func (c client) Start(in *check.Input) func(context.Context) check.Outcome {
+	ip, now := in.Client, in.Now
+	return func(ctx context.Context) check.Outcome {
+		o, share := Opinion{Band: New, Score: 0.5}, 0.0
+		var findings []check.Finding
+		if ip.IsValid() {
+			results := c.m.Store.Do(ctx, now, []state.Step{Look(TableIP, ip.String()), Look(TableNetwork, c.m.Network(ip)), Look(TableAsked, ip.String())})
+			own, wide := c.m.aged(results[0], now), c.m.aged(results[1], now)
+			o, share = Judge(own, wide), unknownShare(results[2].Cell)
+			findings = []check.Finding{o.finding(ip.String(), own)}
+		}
+		return check.Outcome{Findings: findings, Facts: []check.Named{
+			{Name: "client.reputation", Value: policy.StringOf(o.Band)}, {Name: "client.reputation_score", Value: policy.DoubleOf(o.Score)},
+			{Name: "client.unknown_share", Value: policy.DoubleOf(share)},
+			{Name: "memory.settled", Value: policy.BoolOf(now.Sub(c.m.Store.Born()) >= c.m.Settle)},
+		}}
+	}
+}
+
+// aged gives a cell as it is worth now.
+func (m Memory) aged(r state.Result, now time.Time) state.Cell {
+	return r.Cell.Decayed(m.Rules.HalfLife, now)
+}
+
+func unknownShare(c state.Cell) float64 {
+	if c.A+c.B == 0 {
+		return 0
+	}
+	return c.B / (c.A + c.B)
+}
+
+func (o Opinion) finding(of string, own state.Cell) check.Finding {
+	return check.Finding{
+		Result: o.Band, Domain: of,
+		Detail: fmt.Sprintf("%.2f to %.2f of its mail is wanted, by evidence of %.1f for and %.1f against", o.Low, o.High, own.A, own.B),
+	}
+}
+
+// domains is the check of author and signers.
+type domains struct{ m Memory }
+
+// NewDomains gives the check "reputation-domains". It reads what the checks "spf", "dkim" and "dmarc" found.
+func NewDomains(m Memory) check.Check { return domains{m} }
+
+// Name implements check.Check.
+func (domains) Name() string { return "reputation-domains" }
+
+// Starts implements check.Check.
+func (domains) Starts() policy.Stage { return policy.Data }
+
+// Facts implements check.Check.
+func (domains) Facts() []policy.Fact {
+	facts := []policy.Fact{
+		{Name: "author.reputation", Words: Words(), Trouble: policy.StringOf(New), Text: "the record of the author domain here; new unless this message is authenticated as it"},
+		{Name: "author.known", Type: policy.Bool, Trouble: policy.BoolOf(false), Text: "the author domain has sent authenticated mail here before"},
+		{Name: "signer.reputation", Words: Words(), Trouble: policy.StringOf(New), Text: "the best record among the domains as which this message is authenticated"},
+	}
+	for i := range facts {
+		facts[i].Stage, facts[i].Scope = policy.Data, policy.OfMessage
+	}
+	return facts
+}
+
+// Start implements check.Check.
+func (d domains) Start(in *check.Input) func(context.Context) check.Outcome {
+	author, now, findings := in.Author.Domain, in.Now, in.Findings
+	return func(ctx context.Context) check.Outcome {
+		names := Authenticated(findings(ctx, "spf"), findings(ctx, "dkim"))
+		isAuthor := author != "" && slices.ContainsFunc(findings(ctx, "dmarc"), passes) || slices.Contains(names, author)
+		if isAuthor && !slices.Contains(names, author) {
+			names = append([]string{author}, names...)
+		}
+		return d.judge(ctx, now, author, isAuthor, names)
+	}
+}
+
+func passes(f check.Finding) bool { return f.Result == "pass" }
+
+// maxDomains bounds the domains of one message that are judged.
+const maxDomains = 6
+
+// Authenticated gives the domains as which a message is authenticated, each once: of MAIL FROM where SPF passes, of signatures that pass.
+func Authenticated(spf, dkim []check.Finding) []string {
+	var out []string
+	for _, f := range slices.Concat(spf, dkim) {
+		if passes(f) && f.Domain != "" && !slices.Contains(out, f.Domain) && len(out) < maxDomains {
+			out = append(out, f.Domain)
+		}
+	}
+	return out
+}
+
+func (d domains) judge(ctx context.Context, now time.Time, author string, isAuthor bool, names []string) check.Outcome {
+	steps := []state.Step{Look(TableKnown, author)}
+	for _, name := range names {
+		steps = append(steps, Look(TableDomain, name), Look(TableDomain, wider(name)))
+	}
+	results := d.m.Store.Do(ctx, now, steps)
+	ofAuthor, best := New, New
+	var findings []check.Finding
+	for i, name := range names {
+		own, wide := d.m.aged(results[1+2*i], now), d.m.aged(results[2+2*i], now)
+		o := Judge(own, wide)
+		findings = append(findings, o.finding(name, own))
+		if name == author && isAuthor {
+			ofAuthor = o.Band
+		}
+		if i == 0 || rank(o.Band) < rank(best) {
+			best = o.Band
+		}
+	}
+	return check.Outcome{Findings: findings, Facts: []check.Named{
+		{Name: "author.reputation", Value: policy.StringOf(ofAuthor)}, {Name: "signer.reputation", Value: policy.StringOf(best)},
+		{Name: "author.known", Value: policy.BoolOf(author != "" && results[0].Found)},
+	}}
+}
+
+// rank orders bands, best first.
+func rank(band string) int { return slices.Index(Words(), band) }

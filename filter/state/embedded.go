@@ -1,0 +1,195 @@
+package state
+
+import (
+	"context"
+	"hash/maphash"
+	"sort"
+	"strings"
+	"sync"
+	"time"
+)
+
+// shards is how many parts the memory has, each with its own lock.
+const shards = 64
+
+// Embedded is a store in this process's memory. File gives one that survives it.
+type Embedded struct {
+	seed  maphash.Seed
+	born  time.Time
+	most  int // cells of one shard
+	parts [shards]part
+	file  *file // nil without
+}
+
+// part is one shard.
+type part struct {
+	mu    sync.Mutex
+	cells map[cellKey]*Cell
+	dirty map[cellKey]bool // changed since they were last written; nil without a file
+}
+
+type cellKey struct{ table, key string }
+
+// NewEmbedded gives an empty memory that holds at most a number of cells, some hundred bytes each.
+func NewEmbedded(most int, now time.Time) *Embedded {
+	e := &Embedded{seed: maphash.MakeSeed(), born: now, most: max(1, most/shards)}
+	for i := range e.parts {
+		e.parts[i].cells = map[cellKey]*Cell{}
+	}
+	return e
+}
+
+func (e *Embedded) part(k cellKey) *part {
+	return &e.parts[maphash.Comparable(e.seed, k)%shards]
+}
+
+// Born implements Store.
+func (e *Embedded) Born() time.Time { return e.born }
+
+// Do implements Store. It does no I/O.
+func (e *Embedded) Do(_ context.Context, now time.Time, steps []Step) []Result {
+	out := make([]Result, len(steps))
+	for i := range steps {
+		out[i] = e.do(now, &steps[i])
+	}
+	return out
+}
+
+func (e *Embedded) do(now time.Time, s *Step) Result {
+	k := cellKey{s.Table, cut(s.Key)}
+	p := e.part(k)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	cell, found := p.cells[k]
+	if found && !cell.Until.IsZero() && now.After(cell.Until) {
+		delete(p.cells, k)
+		cell, found = nil, false
+	}
+	var before Cell
+	if found {
+		before = *cell
+	}
+	after, r := s.apply(before, found, now)
+	switch {
+	case !s.writes():
+	case s.Op == Clear, s.Op == Leave && after.A == 0:
+		if found {
+			p.forget(k)
+		}
+	case found:
+		*cell = after
+		p.touched(k, s)
+	case !p.room(e.most, now):
+		r.Full = true
+	default:
+		p.cells[k] = &after
+		p.touched(k, s)
+	}
+	return r
+}
+
+// touched notes a cell for the file. Open sessions are not kept: after a restart there are none.
+func (p *part) touched(k cellKey, s *Step) {
+	if p.dirty != nil && s.Op != Enter && s.Op != Leave {
+		p.dirty[k] = true
+	}
+}
+
+func (p *part) forget(k cellKey) {
+	delete(p.cells, k)
+	if p.dirty != nil {
+		p.dirty[k] = true
+	}
+}
+
+// sample is how many cells are looked at to find one to forget.
+const sample = 32
+
+// room makes place for one more cell: what has expired goes first, then, among a few at random, what says least. It reports false when
+// none of them may go: latched limits stay.
+func (p *part) room(most int, now time.Time) bool {
+	if len(p.cells) < most {
+		return true
+	}
+	var least cellKey
+	var leastCell *Cell
+	looked := 0
+	for k, c := range p.cells {
+		if looked++; looked > sample {
+			break
+		}
+		if now.After(c.Until) {
+			least, leastCell = k, c
+			break
+		}
+		if !c.Mark && (leastCell == nil || c.A+c.B < leastCell.A+leastCell.B) {
+			least, leastCell = k, c
+		}
+	}
+	if leastCell == nil {
+		return false
+	}
+	p.forget(least)
+	return true
+}
+
+// Entries implements Store: the largest A first.
+func (e *Embedded) Entries(_ context.Context, now time.Time, table, prefix string, most int) ([]Entry, error) {
+	var out []Entry
+	for i := range e.parts {
+		p := &e.parts[i]
+		p.mu.Lock()
+		for k, c := range p.cells {
+			if k.table == table && strings.HasPrefix(k.key, prefix) && !now.After(c.Until) {
+				out = append(out, Entry{k.key, *c})
+			}
+		}
+		p.mu.Unlock()
+	}
+	sort.Slice(out, func(i, j int) bool {
+		if out[i].Cell.A != out[j].Cell.A {
+			return out[i].Cell.A > out[j].Cell.A
+		}
+		return out[i].Key < out[j].Key
+	})
+	return out[:min(len(out), most)], nil
+}
+
+// sweep forgets what has expired in one shard.
+func (e *Embedded) sweep(i int, now time.Time) {
+	p := &e.parts[i%shards]
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for k, c := range p.cells {
+		if now.After(c.Until) {
+			p.forget(k)
+		}
+	}
+}
+
+// Len gives the number of cells.
+func (e *Embedded) Len() int {
+	n := 0
+	for i := range e.parts {
+		e.parts[i].mu.Lock()
+		n += len(e.parts[i].cells)
+		e.parts[i].mu.Unlock()
+	}
+	return n
+}
+
+// Status implements Store.
+func (e *Embedded) Status() string {
+	if e.file == nil {
+		return ""
+	}
+	return e.file.status()
+}
+
+// Close implements Store.
+func (e *Embedded) Close() error {
+	if e.file == nil {
+		return nil
+	}
+	return e.file.close()
+}

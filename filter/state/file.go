@@ -1,0 +1,304 @@
+package state
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net/url"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	_ "modernc.org/sqlite" // the driver "sqlite"
+)
+
+// file keeps an Embedded in a SQLite file: one writer, one commit a second (kill -9 loses at most that second), WAL, synchronous FULL.
+type file struct {
+	store *Embedded
+	db    *sql.DB
+	path  string
+	log   *slog.Logger
+	now   func() time.Time
+	stop  chan struct{}
+	ended chan struct{}
+
+	mu     sync.Mutex
+	wrong  error // why the last commit failed; nil when it did not
+	swept  int
+	closed bool
+}
+
+// commitEach is how often what has changed is written.
+const commitEach = time.Second
+
+const schema = `
+CREATE TABLE IF NOT EXISTS cell (
+	tab TEXT NOT NULL, key TEXT NOT NULL, a REAL NOT NULL, b REAL NOT NULL,
+	at INTEGER NOT NULL, first INTEGER NOT NULL, until INTEGER NOT NULL, mark INTEGER NOT NULL,
+	PRIMARY KEY (tab, key)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;`
+
+// Open gives the memory kept in a file, and makes the file when it is not there. A file that is no database any more is set aside under
+// a new name, which the log says, and the memory begins anew. The error says why the folder cannot be used.
+func Open(path string, most int, now func() time.Time, log *slog.Logger) (*Embedded, error) {
+	db, err := openFile(path)
+	if err != nil && isCorrupt(err) {
+		aside := fmt.Sprintf("%s.corrupt-%s", path, now().UTC().Format("20060102-150405"))
+		if err := setAside(path, aside); err != nil {
+			return nil, err
+		}
+		log.Error("the memory is corrupt; it was set aside and begins anew", "file", path, "aside", aside, "error", err.Error())
+		db, err = openFile(path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the memory %s cannot be used: %w; see that its folder belongs to the user that runs gatepost", path, err)
+	}
+	e := NewEmbedded(most, now())
+	f := &file{store: e, db: db, path: path, log: log, now: now, stop: make(chan struct{}), ended: make(chan struct{})}
+	if err := f.load(); err != nil {
+		db.Close()
+		return nil, fmt.Errorf("the memory %s cannot be read: %w", path, err)
+	}
+	e.file = f
+	for i := range e.parts {
+		e.parts[i].dirty = map[cellKey]bool{}
+	}
+	go f.run()
+	return e, nil
+}
+
+func openFile(path string) (*sql.DB, error) {
+	if err := makePrivate(path); err != nil {
+		return nil, err
+	}
+	pragmas := url.Values{"_pragma": {"journal_mode(WAL)", "synchronous(FULL)", "busy_timeout(2000)"}}
+	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: path}).EscapedPath()+"?"+pragmas.Encode())
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxOpenConns(1)
+	var verdict string
+	if err := db.QueryRow("PRAGMA quick_check(1)").Scan(&verdict); err != nil {
+		db.Close()
+		return nil, err
+	}
+	if verdict != "ok" {
+		db.Close()
+		return nil, fmt.Errorf("%w: %s", errCorrupt, verdict)
+	}
+	if _, err := db.Exec(schema); err != nil {
+		db.Close()
+		return nil, err
+	}
+	return db, nil
+}
+
+// makePrivate makes the file with rights for nobody else, before SQLite would.
+func makePrivate(path string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o640)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+var errCorrupt = errors.New("the file is corrupt")
+
+// isCorrupt tells a broken file from one that cannot be opened. SQLite's codes 11 and 26 (sqlite.org/rescode.html).
+func isCorrupt(err error) bool {
+	var coded interface{ Code() int }
+	if errors.As(err, &coded) {
+		return coded.Code()&0xff == 11 || coded.Code()&0xff == 26
+	}
+	return errors.Is(err, errCorrupt)
+}
+
+func setAside(path, aside string) error {
+	for _, tail := range []string{"-wal", "-shm", ""} {
+		if err := os.Rename(path+tail, aside+tail); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("the corrupt memory %s cannot be set aside: %w", filepath.Base(path), err)
+		}
+	}
+	return nil
+}
+
+// load reads what has not expired.
+func (f *file) load() error {
+	now := f.now()
+	if err := f.loadBirth(now); err != nil {
+		return err
+	}
+	if _, err := f.db.Exec("DELETE FROM cell WHERE until <= ?", now.UnixMilli()); err != nil {
+		return err
+	}
+	rows, err := f.db.Query("SELECT tab, key, a, b, at, first, until, mark FROM cell")
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var k cellKey
+		var c Cell
+		var at, first, until int64
+		if err := rows.Scan(&k.table, &k.key, &c.A, &c.B, &at, &first, &until, &c.Mark); err != nil {
+			return err
+		}
+		c.At, c.First, c.Until = time.UnixMilli(at), time.UnixMilli(first), time.UnixMilli(until)
+		if p := f.store.part(k); len(p.cells) < f.store.most {
+			p.cells[k] = &c
+		}
+	}
+	return rows.Err()
+}
+
+// loadBirth reads when this memory began, or notes that it begins.
+func (f *file) loadBirth(now time.Time) error {
+	if _, err := f.db.Exec("INSERT INTO meta VALUES ('born', ?) ON CONFLICT DO NOTHING", now.UnixMilli()); err != nil {
+		return err
+	}
+	var born int64
+	if err := f.db.QueryRow("SELECT value FROM meta WHERE name = 'born'").Scan(&born); err != nil {
+		return err
+	}
+	f.store.born = time.UnixMilli(born)
+	return nil
+}
+
+// run commits once a second until close.
+func (f *file) run() {
+	defer close(f.ended)
+	ticker := time.NewTicker(commitEach)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-f.stop:
+			return
+		case <-ticker.C:
+			f.swept++
+			f.store.sweep(f.swept, f.now())
+			f.commit()
+		}
+	}
+}
+
+// commit writes what has changed since the last one. What cannot be written stays to be written next time: its number is bounded by
+// that of the cells.
+func (f *file) commit() {
+	changed := f.take()
+	if len(changed) == 0 && f.failure() == nil {
+		return
+	}
+	err := f.write(changed)
+	if err != nil {
+		f.giveBack(changed)
+	}
+	f.mu.Lock()
+	before := f.wrong
+	f.wrong = err
+	f.mu.Unlock()
+	switch {
+	case err != nil && before == nil:
+		f.log.Error("the memory cannot be written; decisions go on, what is new is lost if the daemon ends", "file", f.path, "error", err.Error())
+	case err == nil && before != nil:
+		f.log.Info("the memory is written again", "file", f.path)
+	}
+}
+
+// change is a cell to write; nil to delete.
+type change struct {
+	key  cellKey
+	cell *Cell
+}
+
+func (f *file) take() []change {
+	var out []change
+	for i := range f.store.parts {
+		p := &f.store.parts[i]
+		p.mu.Lock()
+		for k := range p.dirty {
+			c := change{key: k}
+			if cell := p.cells[k]; cell != nil {
+				copied := *cell
+				c.cell = &copied
+			}
+			out = append(out, c)
+		}
+		clear(p.dirty)
+		p.mu.Unlock()
+	}
+	return out
+}
+
+func (f *file) giveBack(changed []change) {
+	for _, c := range changed {
+		p := f.store.part(c.key)
+		p.mu.Lock()
+		p.dirty[c.key] = true
+		p.mu.Unlock()
+	}
+}
+
+// writeTime bounds one commit.
+const writeTime = 5 * time.Second
+
+func (f *file) write(changed []change) error {
+	ctx, cancel := context.WithTimeout(context.Background(), writeTime)
+	defer cancel()
+	tx, err := f.db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback()
+	put, err := tx.Prepare("INSERT OR REPLACE INTO cell VALUES (?, ?, ?, ?, ?, ?, ?, ?)")
+	if err != nil {
+		return err
+	}
+	drop, err := tx.Prepare("DELETE FROM cell WHERE tab = ? AND key = ?")
+	if err != nil {
+		return err
+	}
+	for _, c := range changed {
+		if c.cell == nil {
+			_, err = drop.Exec(c.key.table, c.key.key)
+		} else {
+			_, err = put.Exec(c.key.table, c.key.key, c.cell.A, c.cell.B, c.cell.At.UnixMilli(), c.cell.First.UnixMilli(), c.cell.Until.UnixMilli(), c.cell.Mark)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return tx.Commit()
+}
+
+func (f *file) failure() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.wrong
+}
+
+func (f *file) status() string {
+	if err := f.failure(); err != nil {
+		return "the memory cannot be written: " + err.Error()
+	}
+	return ""
+}
+
+// close ends the writer and writes what is left.
+func (f *file) close() error {
+	f.mu.Lock()
+	again := f.closed
+	f.closed = true
+	f.mu.Unlock()
+	if again {
+		return nil
+	}
+	close(f.stop)
+	<-f.ended
+	f.commit()
+	return errors.Join(f.failure(), f.db.Close())
+}

@@ -1,0 +1,171 @@
+// Package state keeps what Gatepost remembers from one message to the next: levels of limits, counts of reputations, when somebody was
+// seen. Those who use it (limit, reputation, greylist, correspondent) say what to do with which key; what a key means is theirs.
+//
+//	state.go     steps, cells and the arithmetic of one step, pure: the same for every store
+//	embedded.go  a store in memory; file.go keeps it in a SQLite file
+//	redis.go     a store that several machines share
+//
+// A step is atomic: it reads a cell and writes it back, and no other step comes between. Time is passed in.
+package state
+
+import (
+	"context"
+	"math"
+	"time"
+)
+
+// Store carries out steps. A store never fails for those who ask: where what it rests on is away, it goes on from its own memory and says
+// so in the log.
+type Store interface {
+	// Do carries out steps in their order and gives one result for each. With a shared store that is one round trip, bounded by ctx
+	// and by 50 ms; the store's own clock then takes the place of now.
+	Do(ctx context.Context, now time.Time, steps []Step) []Result
+	// Entries gives up to most cells of a table whose keys begin with prefix, as they would be read at now.
+	Entries(ctx context.Context, now time.Time, table, prefix string, most int) ([]Entry, error)
+	// Born is when this memory began.
+	Born() time.Time
+	// Status says in words how the store is, for people: "" when there is nothing to say.
+	Status() string
+	// Close writes what is not written yet and ends the store.
+	Close() error
+}
+
+// Entry is a cell with its key.
+type Entry struct {
+	Key  string
+	Cell Cell
+}
+
+// Cell is what is kept of one key.
+type Cell struct {
+	A, B  float64   // two numbers: a level; the weights of wanted and unwanted mail; a count
+	At    time.Time // when they held
+	First time.Time // when the key was first seen
+	Until time.Time // when the cell may be forgotten
+	Mark  bool      // a latched limit
+}
+
+// Op is what a step does.
+type Op uint8
+
+// The operations.
+const (
+	Read  Op = iota // give the cell, change nothing
+	Leak            // drain a leaky bucket and pour N into it
+	Weigh           // decay A and B and add to them
+	Touch           // note that the key was seen: At, and A is the number of times
+	Enter           // one more open session: A is their number
+	Leave           // one less
+	Clear           // forget the key
+)
+
+// Step is one operation on one cell.
+type Step struct {
+	Op    Op
+	Table string // what the cell belongs to: a limit's name, "reputation"
+	Key   string // at most MaxKey bytes; a longer one is cut
+
+	N, Rate, Burst float64       // Leak: how much comes, what drains a second, how much fits
+	Latch          bool          // Leak: once over, over until cleared
+	A, B           float64       // Weigh: what is added
+	HalfLife       time.Duration // Weigh: after this time half of A and B is left
+	Keep           time.Duration // Touch, Enter: how long the cell is kept; Enter: a session that was not heard of for so long is gone
+	Session        string        // Enter, Leave: tells sessions apart, where a store needs it
+}
+
+// Result is the outcome of a step.
+type Result struct {
+	Found  bool // the key was there
+	Before Cell // as it was, drained or decayed to now
+	Cell   Cell // as it is now
+	Over   bool // Leak: N did not fit, or the limit is latched
+	Full   bool // the table has no room for a new key, and none to forget
+}
+
+// MaxKey bounds a key, in bytes: addresses have at most 254 (RFC 5321 4.5.3.1.3).
+const MaxKey = 400
+
+// maxKeep bounds how long a cell is kept without being touched.
+const maxKeep = 400 * 24 * time.Hour
+
+// apply carries out a step on a cell that was found, or on none: the zero Cell.
+func (s *Step) apply(before Cell, found bool, now time.Time) (Cell, Result) {
+	r := Result{Found: found}
+	if !found {
+		before = Cell{At: now, First: now}
+	}
+	c := before
+	switch s.Op {
+	case Leak:
+		c = c.drained(s.Rate, now)
+		r.Before = c
+		r.Over = c.Mark || c.A+s.N > s.Burst
+		// A refused event raises the level to at most one event over the burst, so that a storm of retries costs one.
+		c.A = math.Max(c.A, math.Min(c.A+s.N, s.Burst+s.N))
+		c.Mark = c.Mark || s.Latch && r.Over
+		c.Until = now.Add(timeToDrain(c.A, s.Rate))
+		if c.Mark {
+			c.Until = now.Add(maxKeep)
+		}
+	case Weigh:
+		c = c.Decayed(s.HalfLife, now)
+		r.Before = c
+		c.A, c.B = c.A+s.A, c.B+s.B
+		c.Until = now.Add(min(10*s.HalfLife, maxKeep)) // then a thousandth is left
+	case Touch:
+		r.Before = c
+		c.A, c.At, c.Until = c.A+1, now, now.Add(s.Keep)
+	case Enter:
+		r.Before = c
+		c.A, c.At, c.Until = c.A+1, now, now.Add(s.Keep)
+	case Leave:
+		r.Before = c
+		c.A, c.At = math.Max(0, c.A-1), now
+	default:
+		r.Before = c
+	}
+	r.Cell = c
+	return c, r
+}
+
+// drained gives the cell of a leaky bucket at a later time. A clock that was set back drains nothing and goes on from there.
+func (c Cell) drained(rate float64, now time.Time) Cell {
+	if passed := now.Sub(c.At).Seconds(); passed > 0 {
+		c.A = math.Max(0, c.A-passed*rate)
+	}
+	c.At = now
+	return c
+}
+
+// Level gives the level of a leaky bucket at a time, drained at a rate a second since it was last changed.
+func (c Cell) Level(rate float64, now time.Time) float64 {
+	return c.drained(rate, now).A
+}
+
+// Decayed gives the cell with A and B halved for every half-life that has passed since they held.
+func (c Cell) Decayed(halfLife time.Duration, now time.Time) Cell {
+	if passed := now.Sub(c.At); passed > 0 && halfLife > 0 {
+		left := math.Exp2(-passed.Seconds() / halfLife.Seconds())
+		c.A, c.B = c.A*left, c.B*left
+	}
+	c.At = now
+	return c
+}
+
+func timeToDrain(level, rate float64) time.Duration {
+	if rate <= 0 {
+		return maxKeep
+	}
+	return time.Duration(math.Min(level/rate+60, maxKeep.Seconds())) * time.Second
+}
+
+// writes reports whether the step changes anything.
+func (s *Step) writes() bool { return s.Op != Read }
+
+// cut bounds a key.
+func cut(key string) string {
+	if len(key) > MaxKey {
+		return key[:MaxKey]
+	}
+	return key
+}

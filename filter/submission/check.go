@@ -1,0 +1,90 @@
+package submission
+
+import (
+	"context"
+	"strings"
+
+	"gatepost.example/filter/check"
+	"gatepost.example/filter/message"
+	"gatepost.example/policy"
+)
+
+// owned is the check whether the user who is logged in may write as an address.
+type owned struct {
+	maps   *Maps // nil: not asked, every address is owned
+	name   string
+	fact   string
+	text   string
+	starts policy.Stage
+}
+
+// NewSender gives the check "owned": of MAIL FROM.
+func NewSender(maps *Maps) check.Check {
+	return owned{maps, "owned", "sender.owned", "the user may send as MAIL FROM, by submission.login_maps; true without maps, without a user and for <>", policy.Mail}
+}
+
+// NewAuthor gives the check "owned-author": of From, or of Sender or Resent-From in its place.
+func NewAuthor(maps *Maps) check.Check {
+	return owned{maps, "owned-author", "author.owned", "the user may write as the address in From, Sender or Resent-From, by submission.login_maps; true without maps and without a user", policy.Data}
+}
+
+// Name implements check.Check.
+func (o owned) Name() string { return o.name }
+
+// Starts implements check.Check.
+func (o owned) Starts() policy.Stage { return o.starts }
+
+// Facts implements check.Check. A table that does not answer leaves the address owned: a user is not locked out for trouble of ours.
+func (o owned) Facts() []policy.Fact {
+	return []policy.Fact{{Name: o.fact, Type: policy.Bool, Stage: o.starts, Scope: policy.OfMessage, Trouble: policy.BoolOf(true), Text: o.text}}
+}
+
+// Start implements check.Check.
+func (o owned) Start(in *check.Input) func(context.Context) check.Outcome {
+	user, addresses := in.User, []string{in.Sender}
+	if o.starts == policy.Data {
+		addresses = authors(in.Header, in.Author)
+	}
+	return func(ctx context.Context) check.Outcome {
+		if o.maps == nil || user == "" {
+			return o.outcome(true)
+		}
+		var tried []check.Finding
+		for _, address := range addresses {
+			is, entry, err := o.maps.Owns(ctx, user, address)
+			f := check.Finding{Result: "no", Domain: address[strings.LastIndexByte(address, '@')+1:], Detail: entry}
+			switch {
+			case err != nil:
+				f.Result, f.Code, f.Detail = "temperror", "table", err.Error()
+				is = true
+			case is:
+				f.Result = "yes"
+			}
+			tried = append(tried, f)
+			if is {
+				return o.outcome(true, tried...)
+			}
+		}
+		return o.outcome(false, tried...)
+	}
+}
+
+func (o owned) outcome(is bool, findings ...check.Finding) check.Outcome {
+	return check.Outcome{Facts: []check.Named{{Name: o.fact, Value: policy.BoolOf(is)}}, Findings: findings}
+}
+
+// authors gives the addresses that speak for the author: one of them has to be the user's. Who resends or sends for somebody else says so
+// in a field of their own (RFC 5322 3.6.2, 3.6.6). Without any there is nobody to be owned.
+func authors(h *message.Header, author message.Author) []string {
+	out := []string{author.Address}
+	for _, name := range []string{"Sender", "Resent-From"} {
+		if value := h.First(name); value != "" {
+			one := message.NewHeader()
+			one.Add("From", value)
+			if address := message.ExtractAuthor(one).Address; address != "" {
+				out = append(out, address)
+			}
+		}
+	}
+	return out
+}
