@@ -152,6 +152,7 @@ func (s *Session) evidenceOf(t *transaction, whole bool) []state.Step {
 	if s.conn.evidence.Text("sender.correspondent") == "true" && slices.Contains(domains, t.senderDomain) {
 		signals.Wanted += set.Signals.Correspondent
 	}
+	s.server.recent.add(Lesson{ID: t.id, IP: ev.IP, Domains: domains})
 	steps = append(steps, set.Reputation.Steps(signals)...)
 	return append(steps, reputation.Knows(domains)...)
 }

@@ -23,6 +23,7 @@ type Server struct {
 	watch    *dnsbl.Watch
 	store    state.Store
 	own      *correspondent.Own
+	recent   recent
 	given    map[string]policy.Value
 	log      *slog.Logger
 	now      func() time.Time

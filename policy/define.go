@@ -26,8 +26,17 @@ func (c *compiler) lists() map[string]*List {
 			c.report(path, "list %q stands twice; give each a name of its own", named.Name)
 			continue
 		}
-		list, wrong := NewList(named.Entries)
+		entries := slices.Clone(named.Entries)
+		for i, entry := range entries {
+			if strings.HasPrefix(entry, "file:") {
+				entries[i] = ""
+			}
+		}
+		list, wrong := NewList(append(entries, named.More...))
 		for _, i := range slices.Sorted(maps.Keys(wrong)) {
+			if i < len(named.Entries) && strings.HasPrefix(named.Entries[i], "file:") {
+				continue
+			}
 			c.report(fmt.Sprintf("%s[%d]", path, i), "list %q: %v", named.Name, wrong[i])
 		}
 		lists[named.Name] = list

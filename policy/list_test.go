@@ -98,7 +98,7 @@ func TestListRefuses(t *testing.T) {
 func TestListInRules(t *testing.T) {
 	s := source(`ip: client.ip in list.all => 550 5.7.1 ip`, `domain: sender.domain in list.all => 550 5.7.1 domain`,
 		`address: sender.address in list.all => 550 5.7.1 address`, `user: auth.user in list.all => 550 5.7.1 user`)
-	s.Lists = []NamedList{{"all", []string{"192.0.2.0/24", "bad.example", "eve@example.org", "mallory"}}}
+	s.Lists = []NamedList{{Name: "all", Entries: []string{"192.0.2.0/24", "bad.example", "eve@example.org", "mallory"}}}
 	p := compile(t, s)
 	for _, c := range []struct {
 		fs   facts

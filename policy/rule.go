@@ -39,7 +39,8 @@ type Definition struct {
 // NamedList is a list that conditions name as list.NAME.
 type NamedList struct {
 	Name    string
-	Entries []string
+	Entries []string // those with "file:" are left to whom More comes from
+	More    []string // of files
 }
 
 // RuleSource is one [[rule]] as written.

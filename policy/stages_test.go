@@ -61,7 +61,7 @@ func contract() Source {
 		`junk: (dmarc.result == "fail" && dmarc.policy in ["reject", "quarantine"] && !(arc.trusted && arc.dmarc != "fail")) || (dmarc.result == "none" && spf.result == "fail" && dkim.author != "pass" && !vouched) => tag`,
 		`our-name: author.ours && dmarc.result != "pass" && dkim.author == "none" && !vouched => tag observe`,
 	)
-	s.Lists = []NamedList{{"allow", []string{"198.51.100.0/24", "partner.example"}}, {"block", []string{"203.0.113.0/24", "bad.example"}}}
+	s.Lists = []NamedList{{Name: "allow", Entries: []string{"198.51.100.0/24", "partner.example"}}, {Name: "block", Entries: []string{"203.0.113.0/24", "bad.example"}}}
 	s.Define = []Definition{
 		{"suspicion", `(spf.result in ["fail", "softfail", "neutral", "none", "permerror"] ? 1 : 0) + (client.iprev in ["fail", "permerror"] ? 1 : 0) + (client.dnsbl_score > 0 ? 1 : 0)`},
 		{"vouched", `(arc.trusted && arc.dmarc != "fail") || signer.reputation in ["good", "neutral"] || client.reputation == "good"`},

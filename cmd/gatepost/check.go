@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"gatepost.example/filter"
+	"gatepost.example/filter/submission"
 	"gatepost.example/policy"
 	"gatepost.example/policy/policyfile"
 )
@@ -55,6 +56,11 @@ func loadPolicy(path string) (*policyfile.File, error) {
 	var wrong policyfile.Errors
 	if errors.As(err, &wrong) {
 		return nil, answerNo{wrong}
+	}
+	if err == nil && file.Submission.LoginMaps != "" {
+		if err := submission.Check(file.Submission.LoginMaps); err != nil {
+			return nil, answerNo{fmt.Errorf("%s: submission.login_maps: %w", path, err)}
+		}
 	}
 	return file, err
 }

@@ -71,7 +71,7 @@ func TestImportsGoOneWay(t *testing.T) {
 		"filter/arc":                 append([]string{"filter/dkim", "filter/authres"}, contract...),
 		"filter":                     append([]string{"filter/authres", "filter/milter", "filter/iprev", "filter/spf", "filter/mx", "filter/helo", "filter/dnsbl", "filter/state", "filter/limit", "filter/greylist", "filter/submission", "filter/reputation", "filter/correspondent", "filter/dkim", "filter/dmarc", "filter/arc", "policy/policyfile"}, contract...),
 		"filter/play":                append([]string{"filter", "filter/dnsbl", "filter/iprev", "filter/resolve/resolvetest", "policy/policyfile"}, contract...),
-		"cmd/gatepost":               append([]string{"filter", "filter/state", "filter/dmarc", "filter/dnsbl", "filter/play", "filter/milter", "policy/policyfile"}, contract...),
+		"cmd/gatepost":               append([]string{"filter", "filter/authres", "filter/limit", "filter/state", "filter/submission", "filter/dmarc", "filter/dnsbl", "filter/play", "filter/milter", "policy/policyfile"}, contract...),
 	}
 	for name, imported := range imports(t) {
 		may, known := allowed[name]

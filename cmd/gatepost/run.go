@@ -20,6 +20,8 @@ import (
 	"gatepost.example/filter/dnsbl"
 	"gatepost.example/filter/milter"
 	"gatepost.example/filter/resolve"
+	"gatepost.example/filter/state"
+	"gatepost.example/filter/submission"
 	"gatepost.example/policy/policyfile"
 )
 
@@ -29,13 +31,25 @@ const stopTime = 10 * time.Second
 // daemon is the running process: what was wired together, and what a reload exchanges.
 type daemon struct {
 	path     string
-	file     *policyfile.File
 	log      *slog.Logger
 	level    *slog.LevelVar
 	resolver *resolve.Client
 	watch    *dnsbl.Watch
+	store    state.Store
 	filter   *filter.Server
 	milter   *milter.Server
+	since    time.Time
+	reloads  chan chan error
+
+	listMu sync.Mutex // one change of a list's file at a time
+
+	mu      sync.Mutex // guards what follows
+	file    *policyfile.File
+	maps    *submission.Maps
+	lists   []dnsbl.List
+	stamps  map[string]time.Time // of the files that lists name
+	loaded  time.Time
+	refused string
 }
 
 // runDaemon serves until ctx ends or SIGTERM comes. SIGHUP loads the policy anew.
@@ -47,7 +61,7 @@ func runDaemon(ctx context.Context, path string, logs io.Writer) error {
 	if err := ensureDirectory(file.Server.Directory); err != nil {
 		return err
 	}
-	d := &daemon{path: path, file: file, level: &slog.LevelVar{}}
+	d := &daemon{path: path, file: file, level: &slog.LevelVar{}, since: time.Now(), reloads: make(chan chan error)}
 	d.level.Set(file.Log.Level)
 	d.log = newLog(logs, file.Log.Format, d.level)
 	listeners, err := listen(file.Listen.Milter)
@@ -63,22 +77,37 @@ func runDaemon(ctx context.Context, path string, logs io.Writer) error {
 	defer background.Wait()
 	defer cancel()
 	background.Go(func() { d.watch.Run(ctx) })
+	if file.Listen.Admin != nil {
+		background.Go(func() { d.serveAdmin(ctx, *file.Listen.Admin) })
+	}
+	return errors.Join(d.serve(ctx, listeners), d.store.Close())
+}
 
+// serve runs the main loop: sessions, signals, reloads.
+func (d *daemon) serve(ctx context.Context, listeners []net.Listener) error {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGHUP, syscall.SIGTERM, os.Interrupt)
 	defer signal.Stop(signals)
 	served := make(chan error, 1)
 	go func() { served <- d.milter.Serve(ctx, listeners...) }()
-	d.log.Info("serving", "version", version, "policy", path, "hash", file.Hash, "mode", string(file.Mode), "listen", fmt.Sprint(file.Listen.Milter))
+	d.log.Info("serving", "version", version, "policy", d.path, "hash", d.file.Hash, "mode", string(d.file.Mode), "listen", fmt.Sprint(d.file.Listen.Milter))
+	follow := time.NewTicker(followEach)
+	defer follow.Stop()
 	for {
 		select {
 		case err := <-served:
 			return err
 		case <-ctx.Done():
 			return d.stop(served, "the caller ended")
+		case reply := <-d.reloads:
+			reply <- d.reload("a command")
+		case <-follow.C:
+			if d.changed() {
+				d.reload("a file that the policy names")
+			}
 		case s := <-signals:
 			if s == syscall.SIGHUP {
-				d.reload()
+				d.reload("SIGHUP")
 				continue
 			}
 			return d.stop(served, s.String())
@@ -88,13 +117,56 @@ func runDaemon(ctx context.Context, path string, logs io.Writer) error {
 
 func (d *daemon) wire() error {
 	d.resolver = newResolver(d.file, d.log)
+	store, err := openStore(d.file, d.log)
+	if err != nil {
+		return err
+	}
+	d.store = store
 	d.watch = dnsbl.NewWatch(d.resolver, d.log, time.Now)
-	d.filter = filter.NewServer(filter.SettingsOf(d.file), filter.Deps{Resolver: d.resolver, Watch: d.watch, Log: d.log})
+	settings, err := d.settings(d.file)
+	if err != nil {
+		return errors.Join(err, store.Close())
+	}
+	d.filter = filter.NewServer(settings, filter.Deps{Resolver: d.resolver, Watch: d.watch, Store: d.store, Log: d.log})
+	d.took(d.file, settings)
 	d.milter = milter.NewServer(milter.Config{
 		MaxSessions: d.file.Listen.Sessions, Logger: d.log,
 		NewSession: func(net.Addr) milter.Handler { return d.filter.NewHandler() },
 	})
 	return nil
+}
+
+// maxCells bounds the memory, at some hundred bytes a key.
+const maxCells = 1_000_000
+
+// openStore gives the memory as [store] says.
+func openStore(file *policyfile.File, log *slog.Logger) (state.Store, error) {
+	return state.Open(filepath.Join(file.Server.Directory, "state.db"), maxCells, time.Now, log)
+}
+
+// settings gives what sessions follow under a policy file, with the tables that it names opened.
+func (d *daemon) settings(file *policyfile.File) (*filter.Settings, error) {
+	set := filter.SettingsOf(file)
+	if file.Submission.LoginMaps == "" {
+		return set, nil
+	}
+	maps, err := submission.Open(file.Submission.LoginMaps)
+	if err != nil {
+		return nil, fmt.Errorf("submission.login_maps: %w", err)
+	}
+	set.Maps = maps
+	return set, nil
+}
+
+// took notes that a policy file is in force.
+func (d *daemon) took(file *policyfile.File, set *filter.Settings) {
+	stamps := map[string]time.Time{}
+	for _, path := range file.Follow {
+		stamps[path] = stampOf(path)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.file, d.maps, d.lists, d.stamps, d.loaded, d.refused = file, set.Maps, set.Lists, stamps, time.Now(), ""
 }
 
 // newResolver gives a resolver as [dns] says.
@@ -106,27 +178,70 @@ func newResolver(file *policyfile.File, log *slog.Logger) *resolve.Client {
 	return resolve.New(resolve.Config{Servers: servers, Timeout: file.DNS.Timeout, Entries: file.DNS.Cache, Log: log})
 }
 
-// reload makes new sessions follow the policy file as it is now. A file with mistakes changes nothing.
-func (d *daemon) reload() {
-	file, err := loadPolicy(d.path)
+// followEach is how often the files that a policy names are looked at.
+const followEach = 5 * time.Second
+
+// changed reports whether a file that the policy names has changed, or an entry's time is over.
+func (d *daemon) changed() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.file.Expires.IsZero() && !time.Now().Before(d.file.Expires) || d.maps != nil && d.maps.Changed() {
+		return true
+	}
+	for path, stamp := range d.stamps {
+		if now := stampOf(path); !now.Equal(stamp) {
+			d.stamps[path] = now // a broken file is said once
+			return true
+		}
+	}
+	return false
+}
+
+func stampOf(path string) time.Time {
+	info, err := os.Stat(path)
 	if err != nil {
-		var wrong policyfile.Errors
-		if !errors.As(err, &wrong) {
-			d.log.Error("policy not reloaded; the old one stays", "error", err.Error())
-			return
-		}
-		for _, one := range wrong {
-			d.log.Error("policy not reloaded; the old one stays", "error", one.Error())
-		}
-		return
+		return time.Time{}
 	}
-	if fmt.Sprint(file.Listen, file.DNS, file.Server.Directory) != fmt.Sprint(d.file.Listen, d.file.DNS, d.file.Server.Directory) {
-		d.log.Warn("changes of [listen], [dns] and server.directory take effect when the daemon starts anew")
+	return info.ModTime()
+}
+
+// reload makes new sessions follow the policy file as it is now. A file with mistakes changes nothing.
+func (d *daemon) reload(why string) error {
+	file, err := loadPolicy(d.path)
+	var settings *filter.Settings
+	if err == nil {
+		settings, err = d.settings(file)
 	}
-	d.file = file
+	if err != nil {
+		d.mu.Lock()
+		d.refused = err.Error()
+		d.mu.Unlock()
+		for _, one := range mistakes(err) {
+			d.log.Error("policy not reloaded; the old one stays", "why", why, "error", one)
+		}
+		return err
+	}
+	if fmt.Sprint(file.Listen, file.DNS, file.Server.Directory, file.Store) != fmt.Sprint(d.file.Listen, d.file.DNS, d.file.Server.Directory, d.file.Store) {
+		d.log.Warn("changes of [listen], [dns], [store] and server.directory take effect when the daemon starts anew")
+	}
 	d.level.Set(file.Log.Level)
-	d.filter.Reload(filter.SettingsOf(file))
-	d.log.Info("policy reloaded", "hash", file.Hash, "mode", string(file.Mode))
+	d.filter.Reload(settings)
+	d.took(file, settings)
+	d.log.Info("policy reloaded", "why", why, "hash", file.Hash, "mode", string(file.Mode))
+	return nil
+}
+
+// mistakes gives the lines of an error: one for each mistake of a policy file.
+func mistakes(err error) []string {
+	var wrong policyfile.Errors
+	if !errors.As(err, &wrong) {
+		return []string{err.Error()}
+	}
+	var out []string
+	for _, one := range wrong {
+		out = append(out, one.Error())
+	}
+	return out
 }
 
 // stop lets sessions under way end, for a while.

@@ -110,8 +110,8 @@ func (s *Step) apply(before Cell, found bool, now time.Time) (Cell, Result) {
 	case Weigh:
 		c = c.Decayed(s.HalfLife, now)
 		r.Before = c
-		c.A, c.B = c.A+s.A, c.B+s.B
-		c.Until = now.Add(min(10*s.HalfLife, maxKeep)) // then a thousandth is left
+		c.A, c.B = math.Max(0, c.A+s.A), math.Max(0, c.B+s.B) // what was learned can be taken back, and no more
+		c.Until = now.Add(min(10*s.HalfLife, maxKeep))        // then a thousandth is left
 	case Touch:
 		r.Before = c
 		c.A, c.At, c.Until = c.A+1, now, now.Add(s.Keep)

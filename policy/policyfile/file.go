@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/BurntSushi/toml"
@@ -29,12 +30,18 @@ func Load(path string, vocabulary *policy.Vocabulary) (*File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the policy cannot be read: %w", err)
 	}
-	return Parse(path, text, vocabulary)
+	return ParseWith(path, text, vocabulary, Reading{Now: time.Now(), File: readFile})
 }
 
 // Parse reads the text of a policy file over the facts of vocabulary; name is what errors call the file. The error is always an
-// Errors, with every mistake that could be found in one go. Work is linear in the text, which may have at most 1 MiB.
+// Errors, with every mistake that could be found in one go. Work is linear in the text, which may have at most 1 MiB. Files that lists name
+// are not read.
 func Parse(name string, text []byte, vocabulary *policy.Vocabulary) (*File, error) {
+	return ParseWith(name, text, vocabulary, Reading{})
+}
+
+// ParseWith does what Parse does, and reads the files that lists name.
+func ParseWith(name string, text []byte, vocabulary *policy.Vocabulary, from Reading) (*File, error) {
 	f := Default()
 	f.Name, f.Text = name, string(text)
 	sum := sha256.Sum256(text)
@@ -50,6 +57,7 @@ func Parse(name string, text []byte, vocabulary *policy.Vocabulary) (*File, erro
 	tree, ok := d.parse()
 	if ok {
 		d.decode(&f, tree)
+		d.listFiles(&f, from)
 		f.Vocabulary = d.limits(&f, vocabulary)
 		d.compile(&f)
 	}

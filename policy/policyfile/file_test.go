@@ -81,7 +81,7 @@ func TestShippedPolicyIsTheDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.Limits = nil // the limits are a policy of their own: no default
+	f.Limits, f.Follow = nil, nil // the limits are a policy of their own: no default
 	sameSettings(t, f, Default())
 	var rules []string
 	for _, r := range f.Source().Rules {
@@ -115,7 +115,7 @@ func TestShippedCommentsAreTheDefaults(t *testing.T) {
 	for _, table := range f.tables() {
 		for _, key := range table.keys {
 			path := join(table.name, key.name)
-			later := path == "listen.admin" || path == "listen.http"
+			later := path == "listen.http"
 			if _, shown := places.at[path]; shown == later {
 				t.Errorf("%s: shown %v", path, shown)
 			}

@@ -31,7 +31,7 @@ func (f *File) tables() []table {
 		}},
 		{"listen", []key{
 			{"milter", array(&f.Listen.Milter, false, endpoint)},
-			{"admin", none("this version serves no admin socket")},
+			{"admin", adminSocket(&f.Listen.Admin)},
 			{"http", none("this version serves no HTTP")},
 			{"sessions", number(&f.Listen.Sessions, 1, 100_000)},
 		}},

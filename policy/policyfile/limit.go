@@ -326,7 +326,7 @@ func parseRate(s string) (Rate, error) {
 		}
 	}
 	n, err := strconv.ParseUint(strings.TrimSpace(amount), 10, 50)
-	t, wrongTime := parseLong(strings.TrimSpace(per))
+	t, wrongTime := ParseLong(strings.TrimSpace(per))
 	if err != nil || wrongTime != nil || n == 0 || t < time.Second || t > 400*24*time.Hour {
 		return Rate{}, wrong
 	}

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// parseLong reads a time as time.ParseDuration does, and whole days: "14d".
-func parseLong(s string) (time.Duration, error) {
+// ParseLong reads a time as time.ParseDuration does, and whole days: "14d".
+func ParseLong(s string) (time.Duration, error) {
 	if days, ok := strings.CutSuffix(s, "d"); ok {
 		n, err := strconv.ParseUint(days, 10, 16)
 		if err != nil {
@@ -27,7 +27,7 @@ func long(into *time.Duration, least, most time.Duration) reader {
 			d.wrong(path, "it is %s; write a time such as \"14d\"", describe(value))
 			return
 		}
-		t, err := parseLong(v)
+		t, err := ParseLong(v)
 		switch {
 		case err != nil:
 			d.wrong(path, "%q is no time; write a number with s, m, h or d, such as \"14d\"", v)

@@ -64,8 +64,8 @@ func (d *decoder) entries(path string, value any) []string {
 
 // entry gives an entry in the form in which facts are compared with it: domains as A-labels (RFC 5890 2.3.2.1).
 func entry(s string) (string, error) {
-	if strings.HasPrefix(s, "file:") {
-		return "", fmt.Errorf("list files are not in this version; write the entries of %q here, in the policy", s)
+	if path, isFile := strings.CutPrefix(s, filePrefix); isFile {
+		return s, absolute(path)
 	}
 	if s == "" || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
 		return "", fmt.Errorf("%q is empty or has a blank in it; write one network, address, domain or user", s)

@@ -33,6 +33,9 @@ type File struct {
 	DNSBL  []DNSBL // in the order of the file
 	Limits []Limit // in the order of the file
 
+	Follow  []string  // the files that lists name, and those that they may have
+	Expires time.Time // when the first entry of such a file is over; zero for never
+
 	Vocabulary *policy.Vocabulary // the facts that the rules can name
 	Policy     *policy.Policy     // the compiled rules
 	source     policy.Source
@@ -53,6 +56,7 @@ const (
 // Listen is [listen]: where the MTA finds us.
 type Listen struct {
 	Milter   []Endpoint // sockets of the milter protocol, at least one
+	Admin    *Endpoint  // the socket of commands; nil for none
 	Sessions int        // most sessions at a time; beyond it a connection gets 421 4.3.2
 }
 
@@ -233,6 +237,8 @@ func Default() File {
 			Milter: []Endpoint{{Network: "tcp", Address: "127.0.0.1:8894"}},
 			// Postfix runs at most 100 smtpd processes by default, so this bounds memory and never mail.
 			Sessions: 2000,
+			// The runtime folder that systemd makes for a service named gatepost.
+			Admin: &Endpoint{Network: "unix", Address: "/run/gatepost/admin.sock"},
 		},
 		Server: Server{
 			// systemd's StateDirectory for a service named gatepost.

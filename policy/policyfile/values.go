@@ -42,6 +42,30 @@ func endpoint(s string) (Endpoint, error) {
 	return Endpoint{}, fmt.Errorf("%q is no socket; write inet:127.0.0.1:8894 or unix:/path/to/socket", s)
 }
 
+// adminSocket reads "unix:/PATH", or "" for none: a socket of the network would need a password, and this one has none.
+func adminSocket(into **Endpoint) reader {
+	return func(d *decoder, path string, value any) {
+		s, ok := value.(string)
+		if !ok {
+			d.wrong(path, "it is %s; write a text in quotes", describe(value))
+			return
+		}
+		if s == "" {
+			*into = nil
+			return
+		}
+		e, err := endpoint(s)
+		if err == nil && e.Network != "unix" {
+			err = fmt.Errorf("%q is no socket of this machine; write unix:/run/gatepost/admin.sock", s)
+		}
+		if err != nil {
+			d.wrong(path, "%v", err)
+			return
+		}
+		*into = &e
+	}
+}
+
 // isHost reports whether s is an IP address or has the form of a host name.
 func isHost(s string) bool {
 	if _, err := netip.ParseAddr(s); err == nil {

@@ -1,0 +1,172 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"gatepost.example/filter"
+	"gatepost.example/policy/policyfile"
+)
+
+// This file is the daemon's side of commands: JSON over HTTP on a socket of this machine, whose rights say who may.
+
+// adminTime bounds one request.
+const adminTime = 10 * time.Second
+
+// Status is what `gatepost status` says.
+type Status struct {
+	Version string    `json:"version"`
+	Since   time.Time `json:"since"`
+	Policy  string    `json:"policy"`
+	Hash    string    `json:"hash"`
+	Mode    string    `json:"mode"`
+	Loaded  time.Time `json:"loaded"`
+	Refused string    `json:"refused,omitempty"` // why the file as it is now was not taken; "" when it was
+	Born    time.Time `json:"memory_since"`
+	Settled bool      `json:"memory_settled"`
+	Memory  string    `json:"memory,omitempty"` // what is wrong with it
+	Lists   []string  `json:"lists_out_of_use,omitempty"`
+}
+
+// serveAdmin listens for commands until ctx ends. A socket that cannot be made stops no mail.
+func (d *daemon) serveAdmin(ctx context.Context, socket policyfile.Endpoint) {
+	listener, err := listenAdmin(socket.Address)
+	if err != nil {
+		d.log.Error("commands cannot reach the daemon; mail goes on", "socket", socket.String(), "error", err.Error())
+		return
+	}
+	server := &http.Server{
+		Handler:     http.TimeoutHandler(d.adminRoutes(), adminTime, "the daemon did not answer in time"),
+		ReadTimeout: adminTime, WriteTimeout: 2 * adminTime, MaxHeaderBytes: 1 << 16,
+		ErrorLog: slog.NewLogLogger(d.log.Handler(), slog.LevelWarn),
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		<-ctx.Done()
+		server.Close()
+	}()
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		d.log.Error("commands cannot reach the daemon any more", "socket", socket.String(), "error", err.Error())
+	}
+	<-done
+}
+
+// listenAdmin makes the socket for group gatepost, where there is one. A socket that another daemon answers at is left alone.
+func listenAdmin(path string) (net.Listener, error) {
+	if c, err := net.DialTimeout("unix", path, time.Second); err == nil {
+		c.Close()
+		return nil, errors.New("another daemon answers there; give this one a socket of its own: listen.admin")
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
+		return nil, fmt.Errorf("%w; make the folder and give it to the user that runs gatepost, or set listen.admin = \"\"", err)
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, err
+	}
+	if group, err := user.LookupGroup("gatepost"); err == nil {
+		if gid, err := strconv.Atoi(group.Gid); err == nil {
+			_ = os.Chown(path, -1, gid) // without the right to, the socket stays with the daemon's own group
+		}
+	}
+	return l, os.Chmod(path, 0o660)
+}
+
+func (d *daemon) adminRoutes() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /status", answer(func(*http.Request) (any, error) { return d.status(), nil }))
+	mux.HandleFunc("POST /reload", answer(func(r *http.Request) (any, error) { return nil, d.askReload(r.Context()) }))
+	mux.HandleFunc("GET /limit", answer(func(r *http.Request) (any, error) {
+		return d.filter.Levels(r.Context(), r.FormValue("name"), r.FormValue("key"))
+	}))
+	mux.HandleFunc("POST /limit/reset", answer(func(r *http.Request) (any, error) {
+		return d.filter.ResetLimit(r.Context(), r.FormValue("name"), r.FormValue("key"))
+	}))
+	mux.HandleFunc("GET /reputation", answer(func(r *http.Request) (any, error) {
+		return d.filter.Reputes(r.Context(), r.FormValue("kind"), r.FormValue("name"))
+	}))
+	mux.HandleFunc("POST /reputation/forget", answer(func(r *http.Request) (any, error) {
+		return d.filter.ForgetRepute(r.Context(), r.FormValue("name")), nil
+	}))
+	mux.HandleFunc("POST /reputation/learn", answer(d.learn))
+	mux.HandleFunc("GET /list", answer(func(r *http.Request) (any, error) { return d.showList(r.FormValue("name")) }))
+	mux.HandleFunc("POST /list", answer(d.changeList))
+	return mux
+}
+
+// lessons is the body of a request to learn.
+type lessons struct {
+	Spam, Undo bool
+	Lessons    []filter.Lesson
+}
+
+// maxBody bounds what a command may send.
+const maxBody = 16 << 20
+
+func (d *daemon) learn(r *http.Request) (any, error) {
+	var l lessons
+	if err := json.NewDecoder(http.MaxBytesReader(nil, r.Body, maxBody)).Decode(&l); err != nil {
+		return nil, err
+	}
+	return d.filter.Learn(r.Context(), l.Lessons, l.Spam, l.Undo), nil
+}
+
+// answer makes a handler of what gives a value or an error: 200 with JSON, or 400 with the error's text.
+func answer(do func(*http.Request) (any, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		value, err := do(r)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(value) // a command that hung up has no use for the answer
+	}
+}
+
+func (d *daemon) status() Status {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s := Status{
+		Version: version, Since: d.since, Policy: d.path, Hash: d.file.Hash, Mode: string(d.file.Mode), Loaded: d.loaded, Refused: d.refused,
+		Memory: d.filter.Memory(),
+	}
+	s.Born, s.Settled = d.filter.Born()
+	for _, l := range d.lists {
+		if !d.watch.Usable(l) {
+			s.Lists = append(s.Lists, l.Name)
+		}
+	}
+	return s
+}
+
+// askReload has the main loop load the policy, and waits for its answer.
+func (d *daemon) askReload(ctx context.Context) error {
+	reply := make(chan error, 1)
+	select {
+	case d.reloads <- reply:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case err := <-reply:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

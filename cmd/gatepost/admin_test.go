@@ -1,0 +1,184 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// adminPolicy is a policy with one of everything that commands show.
+const adminPolicy = `
+[listen]
+milter = ["unix:%[1]s/milter.sock"]
+admin = "unix:%[1]s/admin.sock"
+[server]
+directory = "%[1]s/state"
+[dns]
+servers = ["127.0.0.1:1"]
+[list]
+allow = ["192.0.2.1", "file:%[1]s/allow"]
+[[limit]]
+name = "users"
+count = "recipients"
+per = ["auth.user"]
+rate = "2/1d"
+latch = true
+`
+
+// startDaemon runs the daemon in this process until the test ends. It gives its folder.
+func startDaemon(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "gp") // short: the path of a socket has at most 107 bytes
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, "allow"), "partner.example # since May\n")
+	write(t, filepath.Join(dir, "policy.toml"), fmt.Sprintf(adminPolicy, dir))
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- runDaemon(ctx, filepath.Join(dir, "policy.toml"), new(bytes.Buffer)) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("the daemon ended with %v", err)
+		}
+		os.RemoveAll(dir)
+	})
+	for range 200 {
+		if status, _ := talk(t, dir, "status"); status != exitUse {
+			return dir
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	t.Fatal("the daemon does not answer")
+	return ""
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// talk runs a command against the daemon in a folder and gives its exit status and what it printed, answers and errors together.
+func talk(t *testing.T, dir string, args ...string) (int, string) {
+	t.Helper()
+	var out bytes.Buffer
+	status := execute(append(args, "--policy", filepath.Join(dir, "policy.toml")), &out, &out)
+	return status, out.String()
+}
+
+// TestCommandsTalkToTheDaemon: what an admin types, what is printed, and the exit status, in one life of a daemon.
+func TestCommandsTalkToTheDaemon(t *testing.T) {
+	dir := startDaemon(t)
+	for _, step := range []struct {
+		args   string
+		status int
+		want   string
+	}{
+		{"status", exitDone, "mode observe, in force for 0 s"},
+		{"status --json", exitDone, `"memory_settled": false`},
+		{"list show allow", exitDone, "since May"},
+		{"list add allow 198.51.100.0/24 --for 30d --note ticket", exitDone, "198.51.100.0/24 is in list allow until 20"},
+		{"list show allow", exitDone, "ticket"},
+		{"list add allow 198.51.100.1/24", exitNo, "has bits beyond its length; write 198.51.100.0/24"},
+		{"list show allow --json", exitDone, `"entry": "198.51.100.0/24"`},
+		{"list add none x.example", exitNo, `there is no list "none"; the policy has allow`},
+		{"list add allow x.example --for ever", exitUse, `--for: "ever" is no time; write for example 12h or 30d`},
+		{"list remove allow 198.51.100.0/24", exitDone, "is out of list allow"},
+		{"list remove allow partner.example", exitNo, "gatepost list show allow says where it stands"},
+		{"limit show users", exitDone, "KEY"},
+		{"limit show none", exitNo, `there is no limit "none"; the policy has users`},
+		{"limit reset users alice", exitNo, "users has no level for alice"},
+		{"reputation list", exitDone, "BAND"},
+		{"reputation show 192.0.2.1", exitNo, "nothing is known of 192.0.2.1"},
+		{"reputation list --kind user", exitUse, `"user" is none; write ip, network or domain`},
+		{"reputation forget 192.0.2.1", exitNo, "nothing was known"},
+		{"reload", exitDone, "the policy is in force"},
+	} {
+		if status, out := talk(t, dir, strings.Fields(step.args)...); status != step.status || !strings.Contains(out, step.want) {
+			t.Errorf("gatepost %s: exit status %d, want %d\n%s\nwant %q", step.args, status, step.status, out, step.want)
+		}
+	}
+	write(t, filepath.Join(dir, "policy.toml"), fmt.Sprintf(adminPolicy, dir)+"mode = 3\n")
+	if status, out := talk(t, dir, "reload"); status != exitNo || !strings.Contains(out, "mode") {
+		t.Errorf("a broken policy: exit status %d\n%s", status, out)
+	}
+	if status, out := talk(t, dir, "status"); status != exitNo || !strings.Contains(out, "was refused, the old one stays") {
+		t.Errorf("status with a broken file: exit status %d\n%s", status, out)
+	}
+	info, err := os.Stat(filepath.Join(dir, "admin.sock"))
+	if err != nil || info.Mode().Perm() != 0o660 {
+		t.Errorf("the socket: %v, %v; want rights 0660", info, err)
+	}
+}
+
+// TestLearning: a message that came through here teaches who brought it and as whom it was authenticated, and can be taken back.
+func TestLearning(t *testing.T) {
+	dir := startDaemon(t)
+	mail := "Received: x\nAuthentication-Results: mx.example.net;\n\tiprev=pass policy.iprev=192.0.2.1;\n\tspf=pass smtp.mailfrom=example.org;\n" +
+		"\tdkim=fail header.d=innocent.example\nGatepost-Id: 7K3Q-9MXA\nFrom: a@example.org\n\nx\n"
+	learn := func(input string, args ...string) (int, string) {
+		lessons, err := readLessons(strings.NewReader(input))
+		if err != nil {
+			return exitUse, err.Error()
+		}
+		where, learned := place{policy: filepath.Join(dir, "policy.toml")}, 0
+		err = where.ask("POST", "/reputation/learn", nil, map[string]any{"Spam": true, "Undo": len(args) > 0, "Lessons": lessons}, &learned)
+		return learned, fmt.Sprint(err)
+	}
+	for range 20 {
+		if n, out := learn(mail); n != 1 {
+			t.Fatalf("learned %d: %s", n, out)
+		}
+	}
+	_, out := talk(t, dir, "reputation", "list")
+	for _, want := range []string{"192.0.2.1 ", "192.0.2.0/24", "example.org", "bad"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("no %q in\n%s", want, out)
+		}
+	}
+	if strings.Contains(out, "innocent") {
+		t.Errorf("a signature that failed counts against its domain\n%s", out)
+	}
+	for range 20 {
+		learn(mail, "undo")
+	}
+	if _, out = talk(t, dir, "reputation", "show", "example.org"); !strings.Contains(out, "new") {
+		t.Errorf("what was learned is not taken back\n%s", out)
+	}
+	if n, _ := learn("7K3Q-9MXA\n"); n != 0 {
+		t.Error("an id that nobody remembers was learned")
+	}
+	if _, out := learn("From: a@example.org\n\nx\n"); !strings.Contains(out, "no Gatepost-Id") {
+		t.Errorf("a message that did not come through here: %s", out)
+	}
+}
+
+// TestFilesAreFollowed: a list's file that changes is in force soon; one with a mistake leaves the old content.
+func TestFilesAreFollowed(t *testing.T) {
+	dir := startDaemon(t)
+	shows := func(want string) bool {
+		for range 80 {
+			if _, out := talk(t, dir, "status"); strings.Contains(out, want) {
+				return true
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		return false
+	}
+	write(t, filepath.Join(dir, "allow"), "two words\n")
+	if !shows("was refused, the old one stays") {
+		t.Error("a broken file is not said")
+	}
+	write(t, filepath.Join(dir, "allow"), "good.example\n")
+	if !shows("all is well") {
+		t.Error("a mended file is not taken")
+	}
+}

@@ -1,0 +1,132 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"regexp"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"gatepost.example/policy/policyfile"
+)
+
+// This file is the commands' side of the admin socket.
+
+// talker asks the daemon.
+type talker struct {
+	socket string
+	client *http.Client
+}
+
+// adminLine finds listen.admin in a policy file.
+var adminLine = regexp.MustCompile(`(?m)^\s*admin\s*=\s*["'](.*?)["']`)
+
+// talkTo finds the daemon's socket: as --socket says, else as the policy does, else the default.
+func talkTo(path, socket string) (*talker, error) {
+	if socket == "" {
+		socket = policyfile.Default().Listen.Admin.Address
+		// Read without the checks of a policy: a file with mistakes still names the daemon that runs.
+		if text, err := os.ReadFile(path); err == nil {
+			if named := adminLine.FindSubmatch(text); named != nil {
+				socket = string(named[1])
+			}
+		}
+		if socket == "" {
+			return nil, fmt.Errorf("%s says that the daemon has no socket for commands; set listen.admin", path)
+		}
+	}
+	socket = strings.TrimPrefix(socket, "unix:")
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "unix", socket)
+	}
+	return &talker{socket, &http.Client{Transport: &http.Transport{DialContext: dial}, Timeout: 2 * adminTime}}, nil
+}
+
+// ask sends one request and reads the answer into out, which may be nil.
+func (t *talker) ask(method, path string, values url.Values, body, out any) error {
+	var content io.Reader
+	if body != nil {
+		raw, err := json.Marshal(body)
+		if err != nil {
+			return err
+		}
+		content = bytes.NewReader(raw)
+	}
+	request, err := http.NewRequest(method, "http://gatepost"+path+"?"+values.Encode(), content)
+	if err != nil {
+		return err
+	}
+	reply, err := t.client.Do(request)
+	if err != nil {
+		var wrong *net.OpError
+		if errors.As(err, &wrong) {
+			err = wrong
+		}
+		return fmt.Errorf("no daemon answers at %s: %w; is gatepost serve running, and may you use its socket?", t.socket, err)
+	}
+	defer reply.Body.Close()
+	if reply.StatusCode != http.StatusOK {
+		text, _ := io.ReadAll(io.LimitReader(reply.Body, 1<<16))
+		return answerNo{errors.New(strings.TrimSpace(string(text)))}
+	}
+	if out == nil {
+		return nil
+	}
+	return json.NewDecoder(reply.Body).Decode(out)
+}
+
+// place is where a command finds the daemon, as its flags say.
+type place struct{ policy, socket string }
+
+func (p *place) flags(c *cobra.Command) {
+	c.PersistentFlags().StringVar(&p.policy, "policy", defaultPolicy, "the policy `FILE`, which names the daemon's socket")
+	c.PersistentFlags().StringVar(&p.socket, "socket", "", "the daemon's `SOCKET` for commands")
+}
+
+// ask asks the daemon at the place.
+func (p *place) ask(method, path string, values url.Values, body, out any) error {
+	t, err := talkTo(p.policy, p.socket)
+	if err != nil {
+		return err
+	}
+	return t.ask(method, path, values, body, out)
+}
+
+// printTable prints rows under a head, or what they are of as JSON.
+func printTable(c *cobra.Command, asJSON bool, value any, head string, rows []string) error {
+	if asJSON {
+		return printJSON(c, value)
+	}
+	w := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, head)
+	for _, row := range rows {
+		fmt.Fprintln(w, row)
+	}
+	return w.Flush()
+}
+
+// ago says how long something is past, as people read it.
+func ago(t time.Time) string {
+	switch d := time.Since(t); {
+	case d < 2*time.Minute:
+		return fmt.Sprintf("%d s", int(d.Seconds()))
+	case d < 2*time.Hour:
+		return fmt.Sprintf("%d min", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%d h", int(d.Hours()))
+	default:
+		return fmt.Sprintf("%d days", int(d.Hours()/24))
+	}
+}

@@ -1,0 +1,127 @@
+package policyfile
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"gatepost.example/policy"
+)
+
+// Reading is what a policy file may read besides its own text. The zero Reading reads nothing: files that lists name are then empty.
+type Reading struct {
+	Now  time.Time                         // entries whose time is over are left out
+	File func(path string) ([]byte, error) // gives a file that a list names
+}
+
+// maxListFile bounds a file that a list names, in bytes: some millions of networks fit.
+const maxListFile = 64 << 20
+
+// readFile gives a file that a list names.
+func readFile(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() > maxListFile {
+		return nil, fmt.Errorf("it has %d bytes; at most %d are read", info.Size(), maxListFile)
+	}
+	return os.ReadFile(path)
+}
+
+// filePrefix makes an entry of a list the name of a file with more.
+const filePrefix = "file:"
+
+// ListFile gives the file of a list that `gatepost list` writes, below server.directory. Every list has one, whether it names files or not.
+func (f *File) ListFile(list string) string {
+	return filepath.Join(f.Server.Directory, "lists", list)
+}
+
+// listFiles reads what stands in the files of the lists.
+func (d *decoder) listFiles(f *File, from Reading) {
+	if from.File == nil {
+		return
+	}
+	for i := range f.source.Lists {
+		list := &f.source.Lists[i]
+		for j, entry := range list.Entries {
+			path, isFile := strings.CutPrefix(entry, filePrefix)
+			if !isFile {
+				continue
+			}
+			if err := d.listFile(f, list, path, from); err != nil {
+				d.wrong(item(join("list", list.Name), j), "%v", err)
+			}
+		}
+		own := f.ListFile(list.Name)
+		if err := d.listFile(f, list, own, from); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			d.wrong(join("list", list.Name), "%v", err)
+		}
+	}
+}
+
+// listFile adds the entries of one file to a list.
+func (d *decoder) listFile(f *File, list *policy.NamedList, path string, from Reading) error {
+	f.Follow = append(f.Follow, path)
+	text, err := from.File(path)
+	if err != nil {
+		return fmt.Errorf("the file %s cannot be read: %w; make it, empty if there is nothing to list", path, err)
+	}
+	for n, line := range strings.Split(string(text), "\n") {
+		one := ParseListLine(line)
+		switch {
+		case one.Entry == "":
+			continue
+		case !one.Until.IsZero() && !from.Now.Before(one.Until):
+			continue
+		case !one.Until.IsZero() && (f.Expires.IsZero() || one.Until.Before(f.Expires)):
+			f.Expires = one.Until
+		}
+		clean, err := entry(one.Entry)
+		if err == nil {
+			_, wrong := policy.NewList([]string{clean})
+			err = wrong[0]
+		}
+		if err != nil {
+			return fmt.Errorf("%s:%d: %w", path, n+1, err)
+		}
+		list.More = append(list.More, clean)
+	}
+	return nil
+}
+
+// ListLine is one line of a list's file: an entry, and in its comment until when it holds and why.
+type ListLine struct {
+	Entry string    // "" for a line without
+	Until time.Time // zero for always
+	Note  string
+}
+
+// ParseListLine reads a line of a list's file: "ENTRY", "ENTRY # note" or "ENTRY # until 2026-12-24T10:00:00Z note".
+func ParseListLine(line string) ListLine {
+	text, comment, _ := strings.Cut(line, "#")
+	out := ListLine{Entry: strings.TrimSpace(text), Note: strings.TrimSpace(comment)}
+	if rest, ok := strings.CutPrefix(out.Note, "until "); ok {
+		stamp, note, _ := strings.Cut(rest, " ")
+		if t, err := time.Parse(time.RFC3339, stamp); err == nil {
+			out.Until, out.Note = t, strings.TrimSpace(note)
+		}
+	}
+	return out
+}
+
+// String gives the line as it is read.
+func (l ListLine) String() string {
+	comment := l.Note
+	if !l.Until.IsZero() {
+		comment = strings.TrimSpace("until " + l.Until.UTC().Format(time.RFC3339) + " " + l.Note)
+	}
+	if comment == "" {
+		return l.Entry
+	}
+	return l.Entry + " # " + comment
+}

@@ -1,0 +1,68 @@
+package policyfile
+
+import (
+	"errors"
+	"io/fs"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestListFiles: files are read, comments and what is over are left out, and a wrong line is named with its file.
+func TestListFiles(t *testing.T) {
+	now := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+	files := map[string]string{
+		"/etc/gatepost/block":   "# spammers\n192.0.2.0/24\n\n  .bad.example # seen in May\nold.example # until 2026-11-24T12:00:00Z\nnew.example # until 2026-12-01T00:00:00Z ticket 4711\n",
+		"/state/lists/block":    "bücher.example\n",
+		"/etc/gatepost/broken":  "good.example\n192.0.2.1/24\n",
+		"/etc/gatepost/broken2": "two words\n",
+	}
+	read := func(text string) (*File, error) {
+		return ParseWith("policy.toml", []byte("[server]\ndirectory = \"/state\"\n"+text), vocabulary(t), Reading{Now: now, File: func(path string) ([]byte, error) {
+			if content, ok := files[path]; ok {
+				return []byte(content), nil
+			}
+			return nil, &fs.PathError{Op: "open", Path: path, Err: fs.ErrNotExist}
+		}})
+	}
+	f, err := read("[list]\nblock = [\"file:/etc/gatepost/block\", \"198.51.100.1\"]\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := f.Source().Lists[0].More, []string{"192.0.2.0/24", ".bad.example", "new.example", "xn--bcher-kva.example"}; !reflect.DeepEqual(got, want) {
+		t.Errorf("entries %q, want %q", got, want)
+	}
+	if want := []string{"/etc/gatepost/block", "/state/lists/block"}; !reflect.DeepEqual(f.Follow, want) || f.Expires.Day() != 1 {
+		t.Errorf("follows %q until %s, want %q until the first of December", f.Follow, f.Expires, want)
+	}
+	for text, want := range map[string]string{
+		"block = [\"file:/etc/gatepost/none\"]":                   "policy.toml:4:10: list \"block\": the file /etc/gatepost/none cannot be read: open /etc/gatepost/none: file does not exist; make it, empty if there is nothing to list",
+		"block = [\"192.0.2.1\", \"file:/etc/gatepost/broken\"]":  "policy.toml:4:23: list \"block\": /etc/gatepost/broken:2: \"192.0.2.1/24\" has bits beyond its length; write 192.0.2.0/24",
+		"block = [\"192.0.2.1\", \"file:/etc/gatepost/broken2\"]": "/etc/gatepost/broken2:1: \"two words\" is empty or has a blank in it; write one network, address, domain or user",
+	} {
+		if _, err := read("[list]\n" + text); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s\ngot  %v\nwant %s", text, err, want)
+		}
+	}
+	var wrong Errors
+	if _, err := read("[list]\nblock = [\"file:/etc/gatepost/broken\"]"); !errors.As(err, &wrong) {
+		t.Errorf("%v is no Errors", err)
+	}
+}
+
+// FuzzListLine: a line that is read is written so that it reads the same.
+func FuzzListLine(f *testing.F) {
+	for _, line := range []string{"example.org", " .example.org # note", "a # until 2026-12-24T10:00:00Z ticket 4711", "# nothing", "x # until never", "x#y#z"} {
+		f.Add(line)
+	}
+	f.Fuzz(func(t *testing.T, line string) {
+		if strings.ContainsAny(line, "\n\r") {
+			return
+		}
+		one := ParseListLine(line)
+		if again := ParseListLine(one.String()); one.Entry != "" && !reflect.DeepEqual(again, one) {
+			t.Errorf("%q: %+v, then %q: %+v", line, one, one.String(), again)
+		}
+	})
+}
