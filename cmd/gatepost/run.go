@@ -141,6 +141,9 @@ const maxCells = 1_000_000
 
 // openStore gives the memory as [store] says.
 func openStore(file *policyfile.File, log *slog.Logger) (state.Store, error) {
+	if file.Store.Kind == policyfile.StoreRedis {
+		return state.OpenRedis(state.RedisConfig{URL: file.Store.URL, Local: state.NewEmbedded(maxCells, time.Now()), Now: time.Now, Log: log})
+	}
 	return state.Open(filepath.Join(file.Server.Directory, "state.db"), maxCells, time.Now, log)
 }
 

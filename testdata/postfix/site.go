@@ -92,7 +92,7 @@ func (s *Site) UnixSocket() string { return "unix:" + filepath.Join(s.dir, "gate
 // writePolicy puts the site's own settings into a policy: into its sections where it has them.
 func (s *Site) writePolicy(policy string) error {
 	for _, section := range []struct{ name, lines string }{
-		{"[listen]", fmt.Sprintf("milter = [\"inet:%s\", %q]\n", s.milter, s.UnixSocket())},
+		{"[listen]", fmt.Sprintf("milter = [\"inet:%s\", %q]\nadmin = %q\n", s.milter, s.UnixSocket(), "unix:"+filepath.Join(s.dir, "admin.sock"))},
 		{"[server]", fmt.Sprintf("name = %q\ndirectory = %q\n", Hostname, filepath.Join(s.dir, "state"))},
 		{"[dns]", fmt.Sprintf("servers = [%q]\ntimeout = \"1s\"\nbudget = \"3s\"\n", s.DNS.Addr())},
 		{"[log]", "format = \"json\"\n"},
