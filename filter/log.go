@@ -67,9 +67,13 @@ func (s *Session) record(l Record) {
 	add("after", l.After)
 	add("would", joined(l.Woulds))
 	add("tagged", strings.Join(l.Tags, ","))
+	_, name, helo := s.who()
 	add("client", s.clientText())
-	add("name", s.conn.Name)
-	add("helo", s.conn.helo)
+	add("name", name)
+	add("helo", helo)
+	if s.conn.relay {
+		add("relay", s.conn.Addr.String())
+	}
 	add("role", s.conn.role)
 	if t := s.msg; t != nil {
 		attrs = append(attrs, slog.String("sender", printable(t.from.Address)))
@@ -85,8 +89,11 @@ func (s *Session) record(l Record) {
 }
 
 func (s *Session) clientText() string {
-	if s.conn.Addr.IsValid() {
-		return s.conn.Addr.String()
+	switch addr, _, _ := s.who(); {
+	case addr.IsValid():
+		return addr.String()
+	case s.conn.relay:
+		return "unknown"
 	}
 	return "local"
 }

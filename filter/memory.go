@@ -99,6 +99,9 @@ func (s *Session) meetRecipient() {
 
 // refuseRecipient counts a recipient that the MTA itself refused: 5.1.x is one that does not exist (RFC 3463 3.2).
 func (s *Session) refuseRecipient(r Recipient) {
+	if s.conn.relay {
+		return
+	}
 	unknown := strings.HasPrefix(r.Host, "5.1.")
 	if unknown {
 		s.msg.unknown++
@@ -113,6 +116,7 @@ const maxLearned = 1000
 func (s *Session) learn(t *transaction, whole bool) {
 	var steps []state.Step
 	switch {
+	case s.conn.relay: // nothing is counted
 	case s.conn.role != roleMX || s.conn.trusted || t.from.User != "":
 		if t.from.User != "" && whole {
 			for _, recipient := range t.all {

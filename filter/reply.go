@@ -92,7 +92,7 @@ func (s *Session) conclude(t *transaction) (Response, Edits) {
 			l.After = d.Spoken.String()
 		}
 		l.Woulds = append(l.Woulds, policy.Would{Rule: d.Rule, What: d.What(), Decided: d.Decided, Spoken: d.Spoken})
-	case d.Refuses() && s.conn.role == roleLocal:
+	case d.Refuses() && s.cannotRefuse():
 		l.Instead = "tag"
 		tags = append(tags, spamFlag)
 		if s.settings.Hold {
@@ -154,12 +154,13 @@ func withoutSilentHelo(findings []check.Finding) []check.Finding {
 
 // receivedSPF gives the Received-SPF field of the identity that counts (RFC 7208 9.1).
 func (s *Session) receivedSPF(findings []check.Finding, receiver string) []policy.Field {
+	client, _, helo := s.who()
 	for _, f := range findings {
 		if f.Check != "spf" {
 			continue
 		}
 		return []policy.Field{{Name: "Received-SPF", Value: authres.ReceivedSPF(authres.SPF{
-			Result: f.Result, Client: s.conn.Addr.String(), Sender: s.msg.from.Address, Helo: s.conn.helo, Receiver: receiver,
+			Result: f.Result, Client: client.String(), Sender: s.msg.from.Address, Helo: helo, Receiver: receiver,
 			Identity: f.Identity, Mechanism: s.conn.evidence.Text("spf.term"),
 		})}}
 	}

@@ -29,6 +29,7 @@ type connection struct {
 	id       string // for decisions before MAIL
 	role     string
 	trusted  bool
+	relay    bool // the client is in trust.relays: messages are judged by the host that their Received field names
 	now      time.Time
 	helo     string
 	tls      TLS
@@ -82,9 +83,12 @@ func (s *Session) Connect(c Client) Response {
 	if s.conn.role == roleLocal {
 		s.conn.trusted = true
 	}
+	s.conn.relay = s.conn.role == roleMX && set.isRelay(c.Addr)
 	s.publishClient()
-	s.begin(policy.Connect, s.conn.tasks, s.input(s.conn.now))
-	s.askLimits(occasion{at: policy.Connect})
+	if !s.conn.relay {
+		s.begin(policy.Connect, s.conn.tasks, s.input(s.conn.now))
+		s.askLimits(occasion{at: policy.Connect})
+	}
 	s.advance(policy.Connect, s.conn.walk, s.conn.walk.Step)
 	s.conn.atStart = s.conn.walk.Clone()
 	return s.speakEarly(policy.Connect, s.conn.walk, s.conn.id)
@@ -92,18 +96,32 @@ func (s *Session) Connect(c Client) Response {
 
 func (s *Session) publishClient() {
 	c, e := &s.conn, s.conn.evidence
-	ip, network := "", ""
-	if c.Addr.IsValid() {
-		ip, network = c.Addr.String(), s.settings.networkOf(c.Addr)
-	}
+	c.trusted = c.trusted && !c.relay
 	for name, v := range map[string]policy.Value{
-		"client.ip": policy.StringOf(ip), "client.network": policy.StringOf(network),
-		"client.name": policy.StringOf(domainOf(c.Name)), "client.ptr": policy.StringOf(domainOf(c.PTR)),
 		"client.trusted": policy.BoolOf(c.trusted), "server.role": policy.StringOf(c.role),
 		"time.hour": policy.IntOf(c.now.Hour()), "time.weekday": policy.StringOf(weekdays[c.now.Weekday()]),
 	} {
 		e.Publish(name, v, policy.Connect)
 	}
+	if !c.relay {
+		s.publishHost(c.Addr, c.Name, c.PTR, policy.Connect)
+	}
+}
+
+// publishHost makes the client's address and names known.
+func (s *Session) publishHost(addr netip.Addr, name, ptr string, at policy.Stage) {
+	ip, network := "", ""
+	if addr.IsValid() {
+		ip, network = addr.String(), s.settings.networkOf(addr)
+	}
+	for fact, text := range map[string]string{"client.ip": ip, "client.network": network, "client.name": domainOf(name), "client.ptr": domainOf(ptr)} {
+		s.conn.evidence.Publish(fact, policy.StringOf(text), at)
+	}
+}
+
+func (s *Session) publishHelo(name string, at policy.Stage) {
+	s.conn.evidence.Publish("helo.name", policy.StringOf(domainOf(name)), at)
+	s.conn.evidence.Publish("helo.fqdn", policy.BoolOf(isFullName(name)), at)
 }
 
 // Helo takes HELO or EHLO. A second one, after STARTTLS, starts anew from what was known at connect (RFC 3207 4.2).
@@ -113,10 +131,11 @@ func (s *Session) Helo(name string, tls TLS) Response {
 	c.evidence.ForgetHelo()
 	c.walk = c.atStart.Clone()
 	c.helo, c.tls = name, tls
-	c.evidence.Publish("helo.name", policy.StringOf(domainOf(name)), policy.Helo)
-	c.evidence.Publish("helo.fqdn", policy.BoolOf(isFullName(name)), policy.Helo)
-	s.begin(policy.Helo, c.tasks, s.input(c.now))
-	s.askLimits(occasion{at: policy.Helo})
+	if !c.relay {
+		s.publishHelo(name, policy.Helo)
+		s.begin(policy.Helo, c.tasks, s.input(c.now))
+		s.askLimits(occasion{at: policy.Helo})
+	}
 	s.advance(policy.Helo, c.walk, c.walk.Step)
 	return s.speakEarly(policy.Helo, c.walk, c.id)
 }
@@ -132,9 +151,10 @@ func (s *Session) Mail(from Sender) Response {
 	s.msg = t
 	c.evidence.Forget(policy.OfMessage)
 	t.publishSender(c.evidence)
-	in := s.input(t.now)
-	s.begin(policy.Mail, t.tasks, in)
-	s.askLimits(occasion{at: policy.Mail})
+	if !c.relay {
+		s.begin(policy.Mail, t.tasks, s.input(t.now))
+		s.askLimits(occasion{at: policy.Mail})
+	}
 	s.advance(policy.Mail, t.walk, t.walk.Step)
 	return s.speakEarly(policy.Mail, t.walk, t.id)
 }
@@ -149,9 +169,9 @@ func (s *Session) speakEarly(at policy.Stage, w *policy.Walk, id string) Respons
 	return s.speak(d, at, id, "")
 }
 
-// mustTake reports whether a refusal is never sent: in observe mode, and for local mail, where Postfix would keep the mail for ever.
+// mustTake reports whether a refusal is never sent: in observe mode, for local mail, where Postfix would keep the mail for ever, and to relays.
 func (s *Session) mustTake() bool {
-	return s.settings.Policy.Observes() || s.conn.role == roleLocal
+	return s.settings.Policy.Observes() || s.cannotRefuse()
 }
 
 // Rcpt takes a recipient.
@@ -169,7 +189,11 @@ func (s *Session) Rcpt(r Recipient) Response {
 	t.count++
 	e.Forget(policy.OfRecipient)
 	t.publishRecipient(e, r)
-	s.meetRecipient()
+	if s.conn.relay {
+		s.meetRelayed()
+	} else {
+		s.meetRecipient()
+	}
 	w := t.recipients.Walk()
 	s.advance(policy.Rcpt, w, w.Step)
 	s.greylist(w)
@@ -199,6 +223,9 @@ func (s *Session) EndOfHeader() {
 	}
 	t.author = message.ExtractAuthor(t.header)
 	t.body = message.NewBodyHasher()
+	if s.conn.relay {
+		s.adoptHop()
+	}
 	in := s.input(t.now)
 	in.Header, in.Author, in.Body = t.header, t.author, t.body
 	s.begin(policy.Data, t.tasks, in)
@@ -224,7 +251,9 @@ func (s *Session) EndOfMessage(queueID string) (Response, Edits) {
 	t.queueID = queueID
 	t.body.Close()
 	t.publishMessage(s.conn.evidence)
-	s.askLimits(occasion{at: policy.Data, size: t.header.Size() + t.size})
+	if !s.conn.relay {
+		s.askLimits(occasion{at: policy.Data, size: t.header.Size() + t.size})
+	}
 	s.finish(t)
 	response, edits := s.conclude(t)
 	s.learn(t, true)
@@ -280,6 +309,10 @@ func (s *Session) drop() {
 	}
 	s.msg = nil
 	s.conn.evidence.Forget(policy.OfMessage)
+	if s.conn.relay { // the next message has another client
+		s.conn.evidence = s.settings.Policy.NewEvidence()
+		s.publishClient()
+	}
 }
 
 // Close ends the session, however it ended.
@@ -300,9 +333,10 @@ func (s *Session) Close() {
 
 // input gives the checks what is known of the session.
 func (s *Session) input(now time.Time) *check.Input {
+	addr, name, helo := s.who()
 	in := &check.Input{
 		Now: now, Receiver: s.settings.authservID(s.conn.MTA), Resolver: s.server.resolver,
-		Client: s.conn.Addr, ClientName: domainOf(s.conn.Name), Helo: s.conn.helo,
+		Client: addr, ClientName: domainOf(name), Helo: helo,
 	}
 	if s.msg != nil {
 		in.Sender, in.SenderDomain, in.User = s.msg.from.Address, s.msg.senderDomain, s.msg.from.User

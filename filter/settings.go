@@ -21,6 +21,7 @@ type Settings struct {
 	Vocabulary      *policy.Vocabulary // the facts that the policy can name
 	Name            string             // authserv-id; "" for the MTA's own name
 	Trusted         []netip.Prefix     // trust.networks
+	Relays          []netip.Prefix     // trust.relays
 	Sealers         []string           // trust.arc_sealers
 	Lists           []dnsbl.List       // [[dnsbl]]
 	Hold            bool               // trust.instead_of_refusal: hold instead of tag
@@ -65,7 +66,7 @@ func SettingsOf(f *policyfile.File) *Settings {
 		submission[name] = true
 	}
 	return &Settings{
-		Policy: f.Policy, Vocabulary: f.Vocabulary, Lists: listsOf(f.DNSBL), Name: f.Server.Name, Trusted: f.Trust.Networks, Sealers: f.Trust.ARCSealers, Hold: f.Trust.InsteadOfRefusal == policyfile.InsteadHold,
+		Policy: f.Policy, Vocabulary: f.Vocabulary, Lists: listsOf(f.DNSBL), Name: f.Server.Name, Trusted: f.Trust.Networks, Relays: f.Trust.Relays, Sealers: f.Trust.ARCSealers, Hold: f.Trust.InsteadOfRefusal == policyfile.InsteadHold,
 		Network4: f.Server.NetworkV4, Network6: f.Server.NetworkV6, Submission: submission, Footer: f.Reply.Footer,
 		Reputation: reputation.Rules{HalfLife: f.Reputation.HalfLife}, Settle: f.Reputation.Settle,
 		Signals: Signals{

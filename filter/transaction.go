@@ -17,10 +17,11 @@ type transaction struct {
 	walk         *policy.Walk
 	recipients   *policy.Recipients
 	tasks        tasks
-	count        int      // recipients that reached the rules
-	unknown      int      // recipients that the MTA refused because they do not exist
-	all          []string // the taken recipients, as far as they are learned from
-	taken        []string // the first taken recipients, for the log
+	count        int         // recipients that reached the rules
+	unknown      int         // recipients that the MTA refused because they do not exist
+	all          []string    // the taken recipients, as far as they are learned from
+	taken        []string    // the first taken recipients, for the log
+	hop          message.Hop // of a relay's message: who it came from
 	header       *message.Header
 	author       message.Author
 	body         *message.BodyHasher

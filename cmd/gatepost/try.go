@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net/netip"
 	"os"
-	"regexp"
 	"strings"
 	"time"
 
@@ -94,9 +93,6 @@ func try(c *cobra.Command, o tryOptions, path string) error {
 	return nil
 }
 
-// received finds "from HELO (... [ADDRESS])" at the beginning of a Received field, as Postfix, Sendmail and Exim write it.
-var received = regexp.MustCompile(`^\s*from\s+(\S+)\s[^;]*?\[(?:IPv6:)?([0-9a-fA-F.:]+)\]`)
-
 // envelope gives what the client would have said.
 func (o tryOptions) envelope(header *message.Header, file *policyfile.File) (play.Envelope, error) {
 	e := play.Envelope{Helo: o.helo, Recipient: o.rcpt}
@@ -105,17 +101,13 @@ func (o tryOptions) envelope(header *message.Header, file *policyfile.File) (pla
 		e.Client.MTA, _ = os.Hostname()
 	}
 	for _, value := range header.Values("Received") {
-		m := received.FindStringSubmatch(strings.Join(strings.Fields(value), " "))
-		if m == nil || o.ip != "" {
+		hop, ok := message.ReadReceived(value)
+		if !ok || o.ip != "" || trusted(file, hop.Addr) {
 			continue
 		}
-		addr, err := netip.ParseAddr(m[2])
-		if err != nil || trusted(file, addr.Unmap()) {
-			continue
-		}
-		o.ip = m[2]
+		o.ip = hop.Addr.String()
 		if e.Helo == "" {
-			e.Helo = m[1]
+			e.Helo = hop.Helo
 		}
 	}
 	addr, err := netip.ParseAddr(o.ip)

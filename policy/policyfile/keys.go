@@ -44,6 +44,7 @@ func (f *File) tables() []table {
 		}},
 		{"trust", []key{
 			{"networks", array(&f.Trust.Networks, true, trusted)},
+			{"relays", array(&f.Trust.Relays, true, trusted)},
 			{"arc_sealers", array(&f.Trust.ARCSealers, true, domain)},
 			{"instead_of_refusal", word(&f.Trust.InsteadOfRefusal, InsteadTag, InsteadHold)},
 		}},

@@ -93,6 +93,7 @@ type Submission struct {
 // Trust is [trust]: whom we believe.
 type Trust struct {
 	Networks         []netip.Prefix // whose hosts are client.trusted
+	Relays           []netip.Prefix // own backup MX and front proxies: client.* is then the host that their Received field names
 	ARCSealers       []string       // domains, in lower case A-labels, whose ARC seals make arc.trusted true
 	InsteadOfRefusal Instead        // what becomes of a refusal of local mail
 }

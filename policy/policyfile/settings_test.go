@@ -60,6 +60,7 @@ func TestEverySettingIsRead(t *testing.T) {
 			Networks: []netip.Prefix{
 				netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::/32"), netip.MustParsePrefix("198.51.100.7/32"),
 			},
+			Relays:           []netip.Prefix{netip.MustParsePrefix("203.0.113.5/32")},
 			ARCSealers:       []string{"forwarder.example", "xn--bcher-kva.example"},
 			InsteadOfRefusal: InsteadHold,
 		},
