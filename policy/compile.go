@@ -81,7 +81,7 @@ func Compile(v *Vocabulary, source Source) (*Policy, []Problem) {
 	c := &compiler{source: source, policy: &Policy{
 		vocabulary: v, observe: source.Observe, delayReject: source.DelayReject, mildest: source.Mildest, views: viewsOf(),
 	}}
-	language, err := newLanguage(v, c.lists())
+	language, err := newLanguage(v, c.lists(), c.pairsOf())
 	if err != nil {
 		return nil, append(c.problems, Problem{Text: err.Error()})
 	}

@@ -42,7 +42,7 @@ func (c *Condition) Scope() Scope { return c.scope }
 // definitions, is taken from the source too.
 func Conditions(v *Vocabulary, source Source) []*Condition {
 	c := &compiler{source: source, policy: &Policy{vocabulary: v, views: viewsOf()}}
-	language, err := newLanguage(v, c.lists())
+	language, err := newLanguage(v, c.lists(), c.pairsOf())
 	if err != nil {
 		return make([]*Condition, len(source.Conditions))
 	}

@@ -17,16 +17,18 @@ import (
 type language struct {
 	vocabulary *Vocabulary
 	lists      map[string]*List
+	pairs      map[string]pairTable
 	defines    map[string]*ast.AST // checked, with the definitions they use inlined
 	broken     map[string]bool     // definitions that are wrong, or use one that is
 	env        *cel.Env
 	headers    []string // lower-case names that header("...") reads
 }
 
-func newLanguage(v *Vocabulary, lists map[string]*List) (*language, error) {
-	l := &language{vocabulary: v, lists: lists, defines: map[string]*ast.AST{}, broken: map[string]bool{}}
+func newLanguage(v *Vocabulary, lists map[string]*List, pairs map[string]pairTable) (*language, error) {
+	l := &language{vocabulary: v, lists: lists, pairs: pairs, defines: map[string]*ast.AST{}, broken: map[string]bool{}}
 	options := []cel.EnvOption{
 		ext.Strings(),
+		l.pairFunction(),
 		cel.Variable(headerVariable, cel.MapType(cel.StringType, cel.ListType(cel.StringType))),
 		// No has: every fact has a value. No map: with it a condition of one line could build texts without end.
 		cel.ClearMacros(),

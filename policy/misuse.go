@@ -16,7 +16,7 @@ import (
 // and what could make a condition of one line build texts without end (replace, join, format).
 var functions = map[string]bool{
 	"contains": true, "startsWith": true, "endsWith": true, "matches": true, "size": true, "string": true, "int": true, "double": true,
-	"lowerAscii": true, "upperAscii": true, "trim": true, "indexOf": true, "lastIndexOf": true, "substring": true, "charAt": true, "split": true,
+	"lowerAscii": true, "upperAscii": true, "trim": true, "indexOf": true, "lastIndexOf": true, "substring": true, "charAt": true, "split": true, "pair": true,
 }
 
 var symbols = map[string]bool{
@@ -168,6 +168,8 @@ func (in *inspector) call(e ast.Expr, bound []string) bool {
 		}
 	case "matches":
 		in.judgePattern(e, call)
+	case "pair":
+		in.judgePair(e, call)
 	}
 	in.judgeComparison(call)
 	return true

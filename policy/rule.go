@@ -25,6 +25,7 @@ type Source struct {
 	Mildest     bool         // recipients.mixed = "mildest": never put off a recipient of another class
 	Define      []Definition // [define], in the file's order
 	Lists       []NamedList  // [list]
+	Pairs       []NamedPairs // [pairs]
 	Rules       []RuleSource // [[rule]], in the file's order
 
 	Conditions []ConditionSource // those that are no rule's, such as limits have

@@ -62,7 +62,7 @@ func (e *Embedded) do(now time.Time, s *Step) Result {
 	defer p.mu.Unlock()
 	cell, found := p.cells[k]
 	if found && !cell.Until.IsZero() && now.After(cell.Until) {
-		delete(p.cells, k)
+		p.forget(k)
 		cell, found = nil, false
 	}
 	var before Cell
@@ -88,9 +88,14 @@ func (e *Embedded) do(now time.Time, s *Step) Result {
 	return r
 }
 
-// touched notes a cell for the file. Open sessions are not kept: after a restart there are none.
+// touched notes a cell for the file. Open sessions are not kept: after a restart there are none, not even one that took the place of
+// another before the commit.
 func (p *part) touched(k cellKey, s *Step) {
-	if p.dirty != nil && s.Op != Enter && s.Op != Leave {
+	switch {
+	case p.dirty == nil:
+	case s.Op == Enter || s.Op == Leave:
+		delete(p.dirty, k)
+	default:
 		p.dirty[k] = true
 	}
 }

@@ -21,6 +21,7 @@ type file struct {
 	store *Embedded
 	db    *sql.DB
 	path  string
+	made  os.FileInfo // the file that was opened
 	log   *slog.Logger
 	now   func() time.Time
 	stop  chan struct{}
@@ -60,7 +61,10 @@ func Open(path string, most int, now func() time.Time, log *slog.Logger) (*Embed
 	}
 	e := NewEmbedded(most, now())
 	f := &file{store: e, db: db, path: path, log: log, now: now, stop: make(chan struct{}), ended: make(chan struct{})}
-	if err := f.load(); err != nil {
+	if f.made, err = os.Stat(path); err == nil {
+		err = f.load()
+	}
+	if err != nil {
 		db.Close()
 		return nil, fmt.Errorf("the memory %s cannot be read: %w", path, err)
 	}
@@ -136,7 +140,12 @@ func (f *file) load() error {
 	if _, err := f.db.Exec("DELETE FROM cell WHERE until <= ?", now.UnixMilli()); err != nil {
 		return err
 	}
-	rows, err := f.db.Query("SELECT tab, key, a, b, at, first, until, mark FROM cell")
+	// Latched limits come first: they have their place also when the rest finds none.
+	return errors.Join(f.loadCells("mark <> 0"), f.loadCells("mark = 0"))
+}
+
+func (f *file) loadCells(which string) error {
+	rows, err := f.db.Query("SELECT tab, key, a, b, at, first, until, mark FROM cell WHERE " + which)
 	if err != nil {
 		return err
 	}
@@ -190,13 +199,17 @@ func (f *file) run() {
 // that of the cells.
 func (f *file) commit() {
 	changed := f.take()
-	if len(changed) == 0 && f.failure() == nil {
+	err := f.present()
+	if len(changed) == 0 && err == nil && f.failure() == nil {
 		return
 	}
-	err := f.write(changed)
-	if err != nil {
-		f.giveBack(changed)
+	for err == nil && len(changed) > 0 {
+		some := changed[:min(len(changed), writeMost)]
+		if err = f.write(some); err == nil {
+			changed = changed[len(some):]
+		}
 	}
+	f.giveBack(changed)
 	f.mu.Lock()
 	before := f.wrong
 	f.wrong = err
@@ -238,13 +251,31 @@ func (f *file) giveBack(changed []change) {
 	for _, c := range changed {
 		p := f.store.part(c.key)
 		p.mu.Lock()
-		p.dirty[c.key] = true
+		// What was deleted and is there again is noted already, or is a session.
+		if c.cell != nil || p.cells[c.key] == nil {
+			p.dirty[c.key] = true
+		}
 		p.mu.Unlock()
 	}
 }
 
-// writeTime bounds one commit.
-const writeTime = 5 * time.Second
+// present reports that the file was removed or replaced: SQLite would go on writing to the one that has no name any more.
+func (f *file) present() error {
+	info, err := os.Stat(f.path)
+	if err == nil && !os.SameFile(info, f.made) {
+		err = errors.New("another file has taken its place")
+	}
+	if err != nil {
+		return fmt.Errorf("the file is gone, put back its folder and restart gatepost: %w", err)
+	}
+	return nil
+}
+
+// writeTime bounds one transaction of at most writeMost cells: were it all that has changed, a large flood would never be written.
+const (
+	writeTime = 5 * time.Second
+	writeMost = 500
+)
 
 func (f *file) write(changed []change) error {
 	ctx, cancel := context.WithTimeout(context.Background(), writeTime)

@@ -52,6 +52,8 @@ func (d *decoder) subject(path string) string {
 	switch {
 	case section == "define":
 		return fmt.Sprintf("definition %q: ", key)
+	case section == "pairs":
+		return fmt.Sprintf("pairs %q: ", key)
 	case section == "list":
 		return fmt.Sprintf("list %q: ", key)
 	case strings.HasSuffix(section, "]"):
@@ -133,7 +135,7 @@ func (d *decoder) unknownTop(tables []table, name string, value any) {
 		for _, t := range tables[1:] {
 			candidates = append(candidates, t.name)
 		}
-		candidates = append(candidates, "list", "define", "dnsbl", "limit", "rule")
+		candidates = append(candidates, "list", "pairs", "define", "dnsbl", "limit", "rule")
 		hint := "; this version knows " + listed(candidates)
 		if near := nearest(name, candidates); near != "" {
 			hint = fmt.Sprintf(" (did you mean %s?)", titleOf(near))

@@ -58,6 +58,7 @@ func ParseWith(name string, text []byte, vocabulary *policy.Vocabulary, from Rea
 	if ok {
 		d.decode(&f, tree)
 		d.listFiles(&f, from)
+		d.pairFiles(&f, from)
 		f.Vocabulary = d.limits(&f, vocabulary)
 		d.compile(&f)
 	}

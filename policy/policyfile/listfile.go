@@ -64,6 +64,44 @@ func (d *decoder) listFiles(f *File, from Reading) {
 	}
 }
 
+// pairFiles reads the files of the tables of pairs: two columns, and comments.
+func (d *decoder) pairFiles(f *File, from Reading) {
+	if from.File == nil {
+		return
+	}
+	for i := range f.source.Pairs {
+		table := &f.source.Pairs[i]
+		for j, path := range table.Files {
+			f.Follow = append(f.Follow, path)
+			pairs, err := pairFile(path, from)
+			if err != nil {
+				d.wrong(item(join("pairs", table.Name), j), "%v", err)
+			}
+			table.Pairs = append(table.Pairs, pairs...)
+		}
+	}
+}
+
+func pairFile(path string, from Reading) ([][2]string, error) {
+	text, err := from.File(path)
+	if err != nil {
+		return nil, fmt.Errorf("the file %s cannot be read: %w; make it, empty if there is nothing in it", path, err)
+	}
+	var out [][2]string
+	for n, line := range strings.Split(string(text), "\n") {
+		line, _, _ = strings.Cut(line, "#")
+		columns := strings.Fields(line)
+		switch len(columns) {
+		case 0:
+		case 2:
+			out = append(out, [2]string{columns[0], columns[1]})
+		default:
+			return nil, fmt.Errorf("%s:%d: %d columns; write two, such as \"tenant.example partner.example\", * for all", path, n+1, len(columns))
+		}
+	}
+	return out, nil
+}
+
 // listFile adds the entries of one file to a list.
 func (d *decoder) listFile(f *File, list *policy.NamedList, path string, from Reading) error {
 	f.Follow = append(f.Follow, path)

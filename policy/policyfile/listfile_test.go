@@ -45,6 +45,15 @@ func TestListFiles(t *testing.T) {
 			t.Errorf("%s\ngot  %v\nwant %s", text, err, want)
 		}
 	}
+	files["/etc/gatepost/tenants"] = "# recipient sender\nTenant.example partner.example\n* everybody.example # all\n"
+	text := "[pairs]\ntenants = [\"file:/etc/gatepost/tenants\"]\n[[rule]]\nname = \"p\"\nwhen = 'pair(rcpt.domain, sender.domain, \"tenants\")'\naction = \"accept\"\n"
+	if f, err = read(text); err != nil || len(f.Source().Pairs[0].Pairs) != 2 {
+		t.Fatalf("%v", err)
+	}
+	files["/etc/gatepost/tenants"] += "three of them\n"
+	if _, err = read(text); err == nil || err.Error() != "policy.toml:4:12: pairs \"tenants\": /etc/gatepost/tenants:4: 3 columns; write two, such as \"tenant.example partner.example\", * for all" {
+		t.Errorf("%v", err)
+	}
 	var wrong Errors
 	if _, err := read("[list]\nblock = [\"file:/etc/gatepost/broken\"]"); !errors.As(err, &wrong) {
 		t.Errorf("%v is no Errors", err)

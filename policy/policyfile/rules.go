@@ -9,11 +9,13 @@ import (
 	"gatepost.example/policy"
 )
 
-// names reads [list], [define], [[dnsbl]], [[limit]] and [[rule]], whose names the admin gives; it reports false for everything else.
+// names reads [list], [pairs], [define], [[dnsbl]], [[limit]] and [[rule]], whose names the admin gives; it reports false for everything else.
 func (d *decoder) names(f *File, section string, value any) bool {
 	switch section {
 	case "list":
 		d.lists(&f.source, value)
+	case "pairs":
+		d.pairs(&f.source, value)
 	case "define":
 		d.definitions(&f.source, value)
 	case "rule":
@@ -37,6 +39,26 @@ func (d *decoder) lists(into *policy.Source, value any) {
 	for _, name := range d.ordered("list", lists) {
 		path := join("list", name)
 		into.Lists = append(into.Lists, policy.NamedList{Name: name, Entries: d.entries(path, lists[name])})
+	}
+}
+
+// pairs reads [pairs]: tables whose files are read later.
+func (d *decoder) pairs(into *policy.Source, value any) {
+	tables, ok := d.tableOf("pairs", value)
+	if !ok {
+		return
+	}
+	for _, name := range d.ordered("pairs", tables) {
+		path := join("pairs", name)
+		table := policy.NamedPairs{Name: name}
+		array(&table.Files, false, func(s string) (string, error) {
+			file, isFile := strings.CutPrefix(s, filePrefix)
+			if !isFile {
+				return "", fmt.Errorf("%q is no file; a table of pairs stands in files of two columns: \"file:/etc/gatepost/%s\"", s, name)
+			}
+			return file, absolute(file)
+		})(d, path, tables[name])
+		into.Pairs = append(into.Pairs, table)
 	}
 }
 

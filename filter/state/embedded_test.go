@@ -1,0 +1,219 @@
+package state
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+)
+
+var start = time.Unix(1_700_000_000, 0)
+
+// TestBound fills a memory: its bound holds, what is latched stays, what has expired goes first.
+func TestBound(t *testing.T) {
+	const most = 64 * 20
+	e := NewEmbedded(most, start)
+	one := func(now time.Time, step Step) Result { return e.Do(context.Background(), now, []Step{step})[0] }
+	latched := 0
+	for i := range 300 {
+		if r := one(start, Step{Op: Leak, Table: "latched", Key: fmt.Sprint(i), N: 2, Rate: 1, Burst: 1, Latch: true}); !r.Full {
+			latched++
+		}
+	}
+	if latched != 300 {
+		t.Fatalf("%d latched", latched)
+	}
+	for i := range 20 * most {
+		one(start, Step{Op: Touch, Table: "flood", Key: fmt.Sprint(i), Keep: time.Hour})
+		if n := e.Len(); i%1000 == 0 && n > most {
+			t.Fatalf("%d cells, at most %d may be", n, most)
+		}
+	}
+	for i := range 300 {
+		if r := one(start, Step{Op: Read, Table: "latched", Key: fmt.Sprint(i)}); !r.Cell.Mark {
+			t.Fatalf("%d is latched no more", i)
+		}
+	}
+	if n := e.Len(); n > most || n < most*9/10 {
+		t.Errorf("%d cells of %d", n, most)
+	}
+	later := start.Add(2 * time.Hour)
+	for i := range shards {
+		e.sweep(i, later)
+	}
+	if e.Len() != latched {
+		t.Errorf("%d cells after the others expired", e.Len())
+	}
+}
+
+// TestFull has nothing but latched cells: a new key finds no room, and says so.
+func TestFull(t *testing.T) {
+	e := NewEmbedded(64, start)
+	full := 0
+	for i := range 3000 {
+		r := e.Do(context.Background(), start, []Step{{Op: Leak, Table: "t", Key: fmt.Sprint(i), N: 2, Burst: 1, Latch: true}})[0]
+		if !r.Over {
+			t.Fatalf("%+v", r)
+		}
+		if r.Full {
+			full++
+		}
+	}
+	if e.Len() != 64 || full != 3000-64 {
+		t.Errorf("%d cells, %d found no room", e.Len(), full)
+	}
+}
+
+// TestExpired: what has expired is as if it had never been, and vanishes when somebody asks.
+func TestExpired(t *testing.T) {
+	e := NewEmbedded(1000, start)
+	touch := []Step{{Op: Touch, Table: "t", Key: "k", Keep: time.Minute}}
+	e.Do(context.Background(), start, touch)
+	if r := e.Do(context.Background(), start.Add(time.Minute), []Step{{Op: Read, Table: "t", Key: "k"}})[0]; !r.Found {
+		t.Error("gone too early")
+	}
+	if entries, _ := e.Entries(context.Background(), start.Add(61*time.Second), "t", "", 10); len(entries) != 0 {
+		t.Errorf("%v", entries)
+	}
+	if r := e.Do(context.Background(), start.Add(61*time.Second), touch)[0]; r.Found || r.Cell.A != 1 || r.Cell.First != r.Cell.At {
+		t.Errorf("%+v", r)
+	}
+	if r := e.Do(context.Background(), start.Add(time.Hour), []Step{{Op: Read, Table: "t", Key: "k"}})[0]; r.Found || e.Len() != 0 {
+		t.Errorf("%+v, %d cells", r, e.Len())
+	}
+}
+
+// TestConcurrent lets through exactly the burst however many ask.
+func TestConcurrent(t *testing.T) {
+	e := NewEmbedded(1000, start)
+	const workers, each, burst = 16, 500, 100
+	passed := make([]int, workers)
+	var wg sync.WaitGroup
+	for w := range workers {
+		wg.Go(func() {
+			for range each {
+				if r := e.Do(context.Background(), start, []Step{{Op: Leak, Table: "t", Key: "k", N: 1, Rate: 1, Burst: burst}}); !r[0].Over {
+					passed[w]++
+				}
+			}
+		})
+	}
+	wg.Wait()
+	sum := 0
+	for _, n := range passed {
+		sum += n
+	}
+	if sum != burst {
+		t.Errorf("%d let through, not %d", sum, burst)
+	}
+}
+
+// FuzzApply has properties of a leaky bucket for any numbers and any course of time.
+func FuzzApply(f *testing.F) {
+	f.Add(1.0, 1.0, 0.5, 3.0, int64(time.Second), int64(time.Second), false)
+	f.Add(5.0, 0.0, 0.0, 0.0, int64(0), -int64(time.Hour), true)
+	f.Add(1e300, 1e-300, 1e300, 1e300, int64(math.MaxInt64), int64(math.MinInt64), true)
+	f.Add(0.1, 0.2, 1e-9, 0.3, int64(1), int64(-1), false)
+	f.Fuzz(func(t *testing.T, n1, n2, rate, burst float64, gap1, gap2 int64, latch bool) {
+		for _, x := range []float64{n1, n2, rate, burst} {
+			if math.IsNaN(x) || math.IsInf(x, 0) || x < 0 {
+				t.Skip("limits have no such numbers")
+			}
+		}
+		year := int64(365 * 24 * time.Hour)
+		now := start.Add(time.Duration(gap1 % year))
+		steps := []Step{
+			{Op: Leak, Table: "t", Key: "k", N: n1, Rate: rate, Burst: burst, Latch: latch},
+			{Op: Leak, Table: "t", Key: "k", N: n2, Rate: rate, Burst: burst, Latch: latch},
+		}
+		together, apart := NewEmbedded(64, start), NewEmbedded(64, start)
+		for _, at := range []time.Time{start, now, now.Add(time.Duration(gap2 % year))} {
+			both := together.Do(context.Background(), at, steps)
+			for i := range steps {
+				if r := apart.Do(context.Background(), at, steps[i:i+1])[0]; r != both[i] {
+					t.Fatalf("apart %+v, together %+v", r, both[i])
+				}
+				checkLeak(t, steps[i], both[i], at)
+			}
+		}
+		var cell Cell
+		found := false
+		for _, at := range []time.Time{start, now, now.Add(time.Duration(gap2 % year))} {
+			before := cell
+			after, r := steps[0].apply(cell, found, at)
+			if found && !at.After(before.At) && r.Before.A != before.A {
+				t.Fatalf("time went back and drained %v to %v", before.A, r.Before.A)
+			}
+			if found && r.Before.A > before.A || found && before.Mark && (!r.Over || !after.Mark) {
+				t.Fatalf("before %+v, after %+v", before, r)
+			}
+			cell, found = after, true
+		}
+	})
+}
+
+func checkLeak(t *testing.T, s Step, r Result, now time.Time) {
+	t.Helper()
+	level, before := r.Cell.A, r.Before.A
+	switch {
+	case level < 0 || before < 0 || math.IsNaN(level) || level > math.Max(before, s.Burst+s.N) || level < before:
+		t.Fatalf("level %v after %v of %+v", level, before, s)
+	case !r.Before.Mark && r.Over != (before+s.N > s.Burst), r.Over && s.Latch && !r.Cell.Mark:
+		t.Fatalf("over %v: %+v of %+v", r.Over, r, s)
+	case !r.Cell.At.Equal(now), !r.Cell.Until.After(now), r.Cell.Until.After(now.Add(maxKeep)):
+		t.Fatalf("times %+v at %v", r.Cell, now)
+	}
+}
+
+func BenchmarkLeak(b *testing.B) {
+	e := NewEmbedded(100000, start)
+	keys := make([]string, 10000)
+	for i := range keys {
+		keys[i] = fmt.Sprintf("sender%d@example.org", i)
+	}
+	for _, parallel := range []bool{false, true} {
+		b.Run(fmt.Sprintf("parallel=%v", parallel), func(b *testing.B) {
+			b.ReportAllocs()
+			leak := func(i int) {
+				e.Do(context.Background(), start, []Step{{Op: Leak, Table: "limit", Key: keys[i%len(keys)], N: 1, Rate: 1, Burst: 100}})
+			}
+			if !parallel {
+				for i := 0; b.Loop(); i++ {
+					leak(i)
+				}
+				return
+			}
+			b.RunParallel(func(pb *testing.PB) {
+				for i := 0; pb.Next(); i++ {
+					leak(i)
+				}
+			})
+		})
+	}
+}
+
+// BenchmarkMillionKeys reports the bytes of memory a key takes, with a key of 24 bytes.
+func BenchmarkMillionKeys(b *testing.B) {
+	const keys = 1_000_000
+	for b.Loop() {
+		before := heap()
+		e := NewEmbedded(2*keys, start)
+		for i := range keys {
+			e.Do(context.Background(), start, []Step{{Op: Touch, Table: "seen", Key: fmt.Sprintf("user%07d@example.org", i), Keep: time.Hour}})
+		}
+		b.ReportMetric(float64(heap()-before)/keys, "B/key")
+		if e.Len() != keys {
+			b.Fatal(e.Len())
+		}
+	}
+}
+
+func heap() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
