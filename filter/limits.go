@@ -3,6 +3,7 @@ package filter
 import (
 	"context"
 	"log/slog"
+	"time"
 
 	"gatepost.example/filter/limit"
 	"gatepost.example/filter/state"
@@ -108,8 +109,10 @@ func (s *Session) askLimits(o occasion) {
 	if len(steps) == 0 {
 		return
 	}
-	for i, r := range s.server.store.Do(context.Background(), s.clock(), steps) {
-		s.answer(asked[i], r, o)
+	// The moment of the event, not of the message: a slow session must not turn the time of a bucket back.
+	now := s.server.now()
+	for i, r := range s.server.store.Do(context.Background(), now, steps) {
+		s.answer(asked[i], r, o, now)
 	}
 }
 
@@ -128,11 +131,11 @@ func (s *Session) stepOf(q question) state.Step {
 // atEnd keeps a step to be done when the session ends.
 func (s *Session) atEnd(step state.Step) { s.conn.leaving = append(s.conn.leaving, step) }
 
-func (s *Session) answer(q question, r state.Result, o occasion) {
+func (s *Session) answer(q question, r state.Result, o occasion, now time.Time) {
 	if r.Full {
 		r = s.countWider(q)
 	}
-	v := q.limit.arithmetic.Read(r, q.band, 1, s.clock())
+	v := q.limit.arithmetic.Read(r, q.band, 1, now)
 	if q.n > 0 {
 		v = q.limit.arithmetic.Counted(r, q.band, q.n)
 	}
@@ -151,7 +154,7 @@ func (s *Session) countWider(q question) state.Result {
 	r := state.Result{Full: true}
 	for key := q.key; r.Full && key != "*"; {
 		key = limit.Wider(key)
-		r = s.server.store.Do(context.Background(), s.clock(), []state.Step{q.limit.arithmetic.Pour(key, q.band, max(q.n, 0))})[0]
+		r = s.server.store.Do(context.Background(), s.server.now(), []state.Step{q.limit.arithmetic.Pour(key, q.band, max(q.n, 0))})[0]
 	}
 	return r
 }

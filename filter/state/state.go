@@ -133,7 +133,7 @@ func (c Cell) drained(rate float64, now time.Time) Cell {
 	if passed := now.Sub(c.At).Seconds(); passed > 0 {
 		c.A = math.Max(0, c.A-passed*rate)
 	}
-	c.At = now
+	c.At = c.since(now)
 	return c
 }
 
@@ -148,8 +148,20 @@ func (c Cell) Decayed(halfLife time.Duration, now time.Time) Cell {
 		left := math.Exp2(-passed.Seconds() / halfLife.Seconds())
 		c.A, c.B = c.A*left, c.B*left
 	}
-	c.At = now
+	c.At = c.since(now)
 	return c
+}
+
+// overtaken is how far apart the times of two steps may be that came in the wrong order.
+const overtaken = time.Minute
+
+// since gives the time from which the cell goes on: never back to before it was, so that nothing drains twice where steps overtake each other,
+// but for a clock that was set back.
+func (c Cell) since(now time.Time) time.Time {
+	if back := c.At.Sub(now); back > 0 && back <= overtaken {
+		return c.At
+	}
+	return now
 }
 
 func timeToDrain(level, rate float64) time.Duration {
