@@ -5,7 +5,7 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME ?= 8
 FUZZALL ?= 240
 CASES = ../shared/cases
-PACKAGES = postfix
+PACKAGES = postfix redis-server
 # Packages that ./... leaves out, because they stand under testdata.
 HARNESS = ./testdata/postfix ./testdata/demo
 # A Postfix is started by root: tests that need one are built by the user and run by sudo.
