@@ -7,11 +7,11 @@ FUZZALL ?= 240
 CASES = ../shared/cases
 PACKAGES = postfix redis-server
 # Packages that ./... leaves out, because they stand under testdata.
-HARNESS = ./testdata/postfix ./testdata/demo
+HARNESS = ./testdata/postfix ./testdata/demo ./testdata/simulate
 # A Postfix is started by root: tests that need one are built by the user and run by sudo.
 SUDO = $(shell [ "$$(id -u)" = 0 ] || echo '-exec "sudo --preserve-env=GATEPOST_CI,GATEPOST_BINARY"')
 
-.PHONY: help build test demo bench conformance lint unit fuzz-short postfix packages-needed
+.PHONY: help build test demo bench conformance lint unit fuzz-short postfix simulate packages-needed
 
 help:
 	@echo "make build         the binary gatepost, in this folder"
@@ -22,6 +22,7 @@ help:
 	@echo "make fuzz-short    every fuzz target for FUZZTIME seconds, all of them for FUZZALL at most"
 	@echo "make postfix       tests with a real Postfix"
 	@echo "make conformance   the cases of other projects, where ../shared/cases is there"
+	@echo "make simulate      a month of mail through the filter, under policy.toml and under fixed limits"
 	@echo "make bench         the benchmarks"
 
 build:
@@ -51,6 +52,9 @@ postfix: packages-needed build
 
 demo: packages-needed
 	@go run ./testdata/demo
+
+simulate:
+	@go run ./testdata/simulate
 
 bench:
 	go test -run '^$$' -bench . -benchmem ./...
