@@ -87,7 +87,11 @@ func (l *Limit) Counted(r state.Result, band int, n float64) Verdict {
 	if l.AtMost > 0 {
 		return Verdict{Over: r.Cell.A > float64(l.AtMost)}
 	}
-	v := l.verdict(r.Before.A, r.Before.Mark, band, n)
+	level := r.Before.A
+	if r.Over { // it counts all the same: the next try must wait for it too
+		level = r.Cell.A
+	}
+	v := l.verdict(level, r.Before.Mark, band, n)
 	v.Over = r.Over
 	return v
 }

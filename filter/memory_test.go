@@ -1,0 +1,309 @@
+package filter
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"gatepost.example/filter/correspondent"
+	"gatepost.example/filter/reputation"
+	"gatepost.example/filter/resolve/resolvetest"
+	"gatepost.example/filter/state"
+	"gatepost.example/policy/policyfile"
+)
+
+// site is a server with a clock that a test moves.
+type site struct {
+	t      *testing.T
+	server *Server
+	store  *state.Embedded
+	now    time.Time
+}
+
+func newSite(t *testing.T, policy string) *site {
+	t.Helper()
+	vocabulary, err := Vocabulary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := policyfile.Parse("test.toml", []byte("mode = \"enforce\"\n"+policy), vocabulary)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &site{t: t, now: time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)}
+	s.store = state.NewEmbedded(10_000, s.now)
+	zone := resolvetest.Must(`
+192.0.2.1 PTR mail.example.org
+mail.example.org A 192.0.2.1
+example.org MX 10 mail.example.org
+example.org TXT "v=spf1 ip4:192.0.2.0/24 -all"
+`)
+	s.server = NewServer(SettingsOf(file), Deps{Resolver: zone, Store: s.store, Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return s.now }})
+	return s
+}
+
+// open begins a session and gives what the client was told.
+func (s *site) open(addr string) (*Session, Response) {
+	session := s.server.NewSession()
+	r := session.Connect(Client{Addr: netip.MustParseAddr(addr), DaemonPort: "25", MTA: "mx.example.net"})
+	if r.Verb == GoOn {
+		r = session.Helo("mail.example.org", TLS{})
+	}
+	return session, r
+}
+
+// mail sends one message in a session and gives the code of the first refusal, 0 for none. Recipients with "?" do not exist.
+func (s *site) mail(session *Session, user string, recipients ...string) (code int, at string) {
+	if r := session.Mail(Sender{Address: "a@example.org", User: user}); r.Verb == Refuse {
+		return r.Code, "mail"
+	}
+	for _, to := range recipients {
+		r := Recipient{Address: to, Resolved: to, Mailer: "smtp", Host: "example.net"}
+		if strings.HasPrefix(to, "?") {
+			r = Recipient{Address: to[1:], Resolved: "User unknown", Mailer: "error", Host: "5.1.1"}
+		}
+		if r := session.Rcpt(r); r.Verb == Refuse {
+			return r.Code, "rcpt"
+		}
+	}
+	session.HeaderField("From", " a@example.org")
+	session.HeaderField("X-Verdict", " NO")
+	session.EndOfHeader()
+	session.Body([]byte("x\r\n"))
+	if r, _ := session.EndOfMessage(""); r.Verb == Refuse {
+		return r.Code, "data"
+	}
+	return 0, ""
+}
+
+// visit is a whole session of one message.
+func (s *site) visit(addr, user string, recipients ...string) string {
+	session, r := s.open(addr)
+	defer session.Close()
+	if r.Verb == Refuse {
+		return fmt.Sprint(r.Code, " connect")
+	}
+	code, at := s.mail(session, user, recipients...)
+	return strings.TrimSpace(fmt.Sprint(code, " ", at))
+}
+
+// want compares the answers to several visits.
+func (s *site) want(got, want, why string) {
+	s.t.Helper()
+	if got != want {
+		s.t.Errorf("%s: got %q, want %q", why, got, want)
+	}
+}
+
+const threeMessages = `
+[[limit]]
+name = "messages"
+count = "messages"
+per = ["client.network"]
+rate = "3/1h"
+
+[[rule]]
+name = "too-much"
+when = 'over.messages'
+reply = "421 4.7.0 Slow down; again in {over.messages.retry}"
+`
+
+// TestClientOverItsRate: it hears 421 at RCPT, others do not, and it gets on when it waited as long as it was told.
+func TestClientOverItsRate(t *testing.T) {
+	s := newSite(t, threeMessages)
+	for range 3 {
+		s.want(s.visit("192.0.2.1", "", "u@example.net"), "0", "within the rate")
+	}
+	s.want(s.visit("198.51.100.1", "", "u@example.net"), "0", "another network")
+	session, _ := s.open("192.0.2.200")
+	if r := session.Mail(Sender{Address: "a@example.org"}); r.Verb != GoOn {
+		t.Errorf("refused at MAIL: %v", r)
+	}
+	r := session.Rcpt(Recipient{Address: "u@example.net", Resolved: "u@example.net"})
+	if r.Code != 421 || !strings.Contains(r.Text, "again in 40m") { // a third of an hour for this message, and one for the next
+		t.Errorf("another machine of the network: %v", r)
+	}
+	session.Close()
+	s.now = s.now.Add(40 * time.Minute)
+	s.want(s.visit("192.0.2.1", "", "u@example.net"), "0", "after as long as it was told")
+}
+
+// TestHarvester: guesses are counted in one session and answered in the next, at connect.
+func TestHarvester(t *testing.T) {
+	s := newSite(t, `
+[[limit]]
+name = "harvest"
+count = "unknown_recipients"
+per = ["client.network"]
+rate = "5/1h"
+
+[[rule]]
+name = "flood"
+when = 'over.harvest'
+reply = "421 4.7.0 Slow down"
+at_once = true
+`)
+	s.want(s.visit("192.0.2.1", "", "?a@example.net", "?b@example.net", "?c@example.net", "?d@example.net", "u@example.net"), "0", "four guesses")
+	s.want(s.visit("192.0.2.1", "", "?e@example.net"), "0", "the fifth")
+	s.want(s.visit("192.0.2.9", "", "u@example.net"), "421 connect", "the next session from its network")
+	s.want(s.visit("198.51.100.1", "", "u@example.net"), "0", "another network")
+	s.now = s.now.Add(12 * time.Minute)
+	s.want(s.visit("192.0.2.1", "", "u@example.net"), "0", "when one has drained")
+}
+
+// TestNewcomers: only recipients count to whom the user never wrote, and a message that was refused made no correspondent.
+func TestNewcomers(t *testing.T) {
+	s := newSite(t, `
+[[limit]]
+name = "strangers"
+count = "first_time_recipients"
+per = ["auth.user"]
+rate = "2/1d"
+
+[[rule]]
+name = "user-limit"
+when = 'over.strangers'
+reply = "450 4.7.1 Too many strangers"
+`)
+	for _, to := range []string{"a@x.test", "b@x.test", "A@x.test", "a@x.test", "b@x.test"} {
+		s.want(s.visit("192.0.2.1", "alice", to), "0", to)
+	}
+	s.want(s.visit("192.0.2.1", "alice", "c@x.test"), "450 rcpt", "the third stranger")
+	s.want(s.visit("192.0.2.1", "alice", "a@x.test"), "0", "who is over still writes to whom it knows")
+	s.want(s.visit("192.0.2.1", "bob", "a@x.test"), "0", "another user has a limit of its own")
+	if s.store.Do(context.Background(), s.now, []state.Step{correspondent.LookUser("alice", "c@x.test")})[0].Found {
+		t.Error("a recipient that was refused is known")
+	}
+}
+
+// TestOpenSessions: they count until they are closed, however they end.
+func TestOpenSessions(t *testing.T) {
+	s := newSite(t, `
+[[limit]]
+name = "sessions"
+count = "sessions"
+per = ["client.ip"]
+at_most = 2
+
+[[rule]]
+name = "flood"
+when = 'over.sessions'
+reply = "421 4.7.0 Too many sessions"
+at_once = true
+`)
+	first, _ := s.open("192.0.2.1")
+	second, r := s.open("192.0.2.1")
+	if r.Verb != GoOn {
+		t.Fatalf("the second: %v", r)
+	}
+	s.want(s.visit("192.0.2.1", "", "u@example.net"), "421 connect", "a third")
+	s.want(s.visit("192.0.2.1", "", "u@example.net"), "421 connect", "a refused one is released too, and two are still open")
+	s.want(s.visit("192.0.2.2", "", "u@example.net"), "0", "another address")
+	first.Close()
+	first.Close() // a second time, as when the MTA aborts
+	s.want(s.visit("192.0.2.1", "", "u@example.net"), "0", "one was closed")
+	third, _ := s.open("192.0.2.1")
+	s.want(s.visit("192.0.2.1", "", "u@example.net"), "421 connect", "two are open again")
+	second.Close()
+	third.Close()
+}
+
+// TestWhen: a limit counts where its condition holds, and is over nowhere else.
+func TestWhen(t *testing.T) {
+	s := newSite(t, strings.Replace(threeMessages, `rate = "3/1h"`, "rate = \"3/1h\"\nwhen = 'spf.result != \"pass\"'", 1))
+	for range 10 {
+		s.want(s.visit("192.0.2.1", "", "u@example.net"), "0", "SPF passes")
+	}
+	for range 3 {
+		s.want(s.visit("198.51.100.1", "", "u@example.net"), "0", "SPF fails, within the rate")
+	}
+	s.want(s.visit("198.51.100.1", "", "u@example.net"), "421 rcpt", "SPF fails")
+	s.want(s.visit("192.0.2.1", "", "u@example.net"), "0", "SPF still passes")
+}
+
+// TestPerRecipient: a key may be the recipient; then one that is over does not touch the others of the same message.
+func TestPerRecipient(t *testing.T) {
+	s := newSite(t, `
+[[limit]]
+name = "mailbox"
+count = "recipients"
+per = ["rcpt.address"]
+rate = "2/1h"
+
+[[rule]]
+name = "full"
+when = 'over.mailbox'
+reply = "450 4.2.1 {rcpt.address} gets too much"
+`)
+	for range 2 {
+		s.want(s.visit("192.0.2.1", "", "u@example.net"), "0", "within the rate")
+	}
+	s.want(s.visit("198.51.100.1", "", "v@example.net", "u@example.net"), "450 rcpt", "from anybody")
+	s.want(s.visit("192.0.2.1", "", "v@example.net"), "0", "another recipient")
+}
+
+// opinions gives all that the memory holds for or against anybody.
+func (s *site) opinions() string {
+	var out strings.Builder
+	for _, table := range []string{reputation.TableIP, reputation.TableNetwork, reputation.TableDomain} {
+		entries, err := s.store.Entries(context.Background(), s.now, table, "", 100)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		for _, e := range entries {
+			fmt.Fprintf(&out, "%s %s %.3f %.3f; ", table, e.Key, e.Cell.A, e.Cell.B)
+		}
+	}
+	return out.String()
+}
+
+// TestRefusalsAreNoEvidence: a hundred refusals and deferrals by rules, at every stage, change nobody's record.
+func TestRefusalsAreNoEvidence(t *testing.T) {
+	for _, rule := range []string{
+		"when = 'client.ip == \"192.0.2.1\"'\nreply = \"421 4.7.0 no\"\nat_once = true",
+		"when = 'sender.domain == \"example.org\" && client.reputation != \"good\"'\nreply = \"554 5.7.1 no\"",
+		"when = 'rcpt.local == \"u\" && client.reputation != \"good\"'\nreply = \"450 4.7.1 no\"",
+		"when = 'author.domain == \"example.org\" && signer.reputation != \"good\"'\nreply = \"550 5.7.1 no\"",
+		"when = 'client.reputation == \"new\"'\naction = \"greylist\"",
+	} {
+		s := newSite(t, "[[rule]]\nname = \"no\"\n"+rule)
+		for range 100 {
+			if got := s.visit("192.0.2.1", "", "u@example.net"); got == "0" {
+				t.Fatalf("%s: passed", rule)
+			}
+		}
+		s.want(s.opinions(), "", rule)
+	}
+}
+
+// TestEvidence: what does count, and for whom: a verdict of the content filter also where we refuse the message, unknown recipients also
+// without a message, both for the client and only the first for domains as which the message is authenticated.
+func TestEvidence(t *testing.T) {
+	const rule = "[content_filter]\nheader = \"X-Verdict\"\n[[rule]]\nname = \"no\"\nwhen = 'rcpt.local == \"w\" && client.reputation == \"bad\" || author.domain == \"none.test\"'\nreply = \"550 5.7.1 no\"\n"
+	for _, test := range []struct{ addr, to, want string }{
+		{"192.0.2.1", "u@example.net", "reputation:ip 192.0.2.1 0.200 0.000; reputation:network 192.0.2.0/24 0.200 0.000; reputation:domain example.org 0.200 0.000; "},
+		{"198.51.100.1", "u@example.net", "reputation:ip 198.51.100.1 0.200 0.000; reputation:network 198.51.100.0/24 0.200 0.000; "},
+	} {
+		s := newSite(t, rule)
+		s.want(s.visit(test.addr, "", test.to), "0", test.addr)
+		s.want(s.opinions(), test.want, test.addr)
+	}
+	s := newSite(t, rule)
+	session, _ := s.open("192.0.2.1")
+	session.Mail(Sender{Address: "a@example.org"})
+	session.Rcpt(Recipient{Address: "x@example.net", Resolved: "User unknown", Mailer: "error", Host: "5.1.1"})
+	session.Close()
+	s.want(s.opinions(), "reputation:ip 192.0.2.1 0.000 0.500; reputation:network 192.0.2.0/24 0.000 0.500; ", "a guess without a message")
+}
+
+// TestTrustedTeachNothing: what users and our own machines send is no evidence for their address.
+func TestTrustedTeachNothing(t *testing.T) {
+	s := newSite(t, "[content_filter]\nheader = \"X-Verdict\"\n[trust]\nnetworks = [\"192.0.2.1\"]\n[[rule]]\nname = \"r\"\nwhen = 'client.reputation == \"bad\"'\nreply = \"550 5.7.1 no\"\n")
+	s.want(s.visit("192.0.2.1", "", "u@example.net", "?v@example.net"), "0", "our machine")
+	s.want(s.visit("198.51.100.1", "alice", "u@example.net"), "0", "our user")
+	s.want(s.opinions(), "", "trusted senders")
+}
