@@ -118,7 +118,7 @@ func (s *Session) learn(t *transaction, whole bool) {
 	switch {
 	case s.conn.relay: // nothing is counted
 	case s.conn.role != roleMX || s.conn.trusted || t.from.User != "":
-		if t.from.User != "" && whole {
+		if t.from.User != "" && whole && !t.refused {
 			for _, recipient := range t.all {
 				steps = append(steps, s.settings.Correspondents.Wrote(t.from.User, recipient)...)
 			}

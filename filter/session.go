@@ -256,6 +256,7 @@ func (s *Session) EndOfMessage(queueID string) (Response, Edits) {
 	}
 	s.finish(t)
 	response, edits := s.conclude(t)
+	t.refused = response.Verb == Refuse
 	s.learn(t, true)
 	s.drop()
 	return response, edits

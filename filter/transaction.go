@@ -21,6 +21,7 @@ type transaction struct {
 	unknown      int         // recipients that the MTA refused because they do not exist
 	all          []string    // the taken recipients, as far as they are learned from
 	taken        []string    // the first taken recipients, for the log
+	refused      bool        // at its end
 	hop          message.Hop // of a relay's message: who it came from
 	header       *message.Header
 	author       message.Author

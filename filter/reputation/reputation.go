@@ -48,7 +48,7 @@ func Judge(own, wider state.Cell) Opinion {
 	}
 	o := Opinion{Weight: own.A + own.B, Score: (wanted + 1) / (wanted + unwanted + 2)} // the mean of a Beta(1, 1) prior and the evidence
 	o.Low, o.High = Interval(wanted, unwanted)
-	o.Band = band(o.Low, o.High)
+	o.Band = band(o.Low, o.High, o.Score)
 	return o
 }
 
@@ -67,10 +67,11 @@ func Interval(wanted, unwanted float64) (low, high float64) {
 	return math.Max(0, (center-spread)/scale), math.Min(1, (center+spread)/scale)
 }
 
-// band gives the word for an interval: new while it says little.
-func band(low, high float64) string {
+// band gives the word for an interval: new while it says little. Nobody becomes neutral whose mail is more likely unwanted, so that no evidence
+// against anybody ever opens a door.
+func band(low, high, score float64) string {
 	switch {
-	case high-low > 0.5:
+	case high-low > 0.5, high >= 0.5 && score < 0.5:
 		return New
 	case high < 0.2:
 		return Bad
