@@ -14,7 +14,7 @@ func Parse(text string) (Field, error) {
 	s := &scanner{in: text}
 	f := Field{}
 	var ok bool
-	if f.ID, ok = s.value(";="); !ok {
+	if f.ID, ok = s.name(); !ok {
 		return f, fmt.Errorf("%w: there is no authserv-id", errSyntax)
 	}
 	if s.blank() && s.at < len(s.in) && s.in[s.at] != ';' {

@@ -94,6 +94,19 @@ func (s *scanner) word(stops string) string {
 	return s.in[start:s.at]
 }
 
+// name reads an authserv-id behind blanks: a quoted string or a token, never an address (RFC 8601 2.2 authserv-id).
+func (s *scanner) name() (string, bool) {
+	if !s.blank() || s.at >= len(s.in) {
+		return "", false
+	}
+	if s.in[s.at] == '"' {
+		text, ok := s.quoted()
+		return text, ok && (s.at >= len(s.in) || s.in[s.at] != '@')
+	}
+	w := s.word(`;="@`)
+	return w, w != ""
+}
+
 // value reads a value: a quoted string or a token, behind blanks (RFC 2045 5.1), or an address (RFC 8601 2.2 pvalue).
 func (s *scanner) value(stops string) (string, bool) {
 	if !s.blank() || s.at >= len(s.in) {
