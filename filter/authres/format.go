@@ -15,7 +15,7 @@ const (
 // printable ASCII whatever the results hold: control and other characters become a question mark, long values are cut.
 func Format(f Field) string {
 	var b strings.Builder
-	b.WriteString(value(f.ID))
+	b.WriteString(name(f.ID))
 	if f.Version > 0 {
 		b.WriteString(" " + strconv.Itoa(f.Version))
 	}
@@ -63,13 +63,7 @@ func keyword(s string) string {
 
 // value gives a pvalue: a token or an address as it is, else a quoted string (RFC 8601 2.2).
 func value(s string) string {
-	clean := strings.Map(func(r rune) rune {
-		if r < ' ' || r > '~' {
-			return '?'
-		}
-		return r
-	}, s)
-	clean = clean[:min(len(clean), maxValue)]
+	clean := printable(s)
 	if isToken(clean) {
 		return clean
 	}
@@ -77,6 +71,25 @@ func value(s string) string {
 		return clean
 	}
 	return quote(clean)
+}
+
+// name gives an authserv-id: a token as it is, else a quoted string (RFC 8601 2.2).
+func name(s string) string {
+	if clean := printable(s); isToken(clean) {
+		return clean
+	}
+	return quote(printable(s))
+}
+
+// printable makes a text ASCII without control characters, and cuts it.
+func printable(s string) string {
+	clean := strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return '?'
+		}
+		return r
+	}, s)
+	return clean[:min(len(clean), maxValue)]
 }
 
 func quote(s string) string {
