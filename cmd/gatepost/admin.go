@@ -39,13 +39,18 @@ type Status struct {
 	Lists   []string  `json:"lists_out_of_use,omitempty"`
 }
 
-// serveAdmin listens for commands until ctx ends. A socket that cannot be made stops no mail.
-func (d *daemon) serveAdmin(ctx context.Context, socket policyfile.Endpoint) {
+// openAdmin opens the socket for commands. One that cannot be made stops no mail: it is nil, and the log says why.
+func (d *daemon) openAdmin(socket policyfile.Endpoint) net.Listener {
 	listener, err := listenAdmin(socket.Address)
 	if err != nil {
 		d.log.Error("commands cannot reach the daemon; mail goes on", "socket", socket.String(), "error", err.Error())
-		return
+		return nil
 	}
+	return listener
+}
+
+// serveAdmin serves commands until ctx ends.
+func (d *daemon) serveAdmin(ctx context.Context, listener net.Listener) {
 	server := &http.Server{
 		Handler:     http.TimeoutHandler(d.adminRoutes(), adminTime, "the daemon did not answer in time"),
 		ReadTimeout: adminTime, WriteTimeout: 2 * adminTime, MaxHeaderBytes: 1 << 16,
@@ -58,7 +63,7 @@ func (d *daemon) serveAdmin(ctx context.Context, socket policyfile.Endpoint) {
 		server.Close()
 	}()
 	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-		d.log.Error("commands cannot reach the daemon any more", "socket", socket.String(), "error", err.Error())
+		d.log.Error("commands cannot reach the daemon any more", "socket", listener.Addr().String(), "error", err.Error())
 	}
 	<-done
 }

@@ -91,6 +91,7 @@ func TestLibrariesStayInTheirRoom(t *testing.T) {
 	rooms := map[string][]string{
 		"cel.dev/":               {"policy"},
 		"github.com/BurntSushi/": {"policy/policyfile"},
+		"github.com/coreos/":     {"cmd/gatepost"},
 		"github.com/d--j/":       {"filter/milter"},
 		"github.com/miekg/dns":   {"filter/resolve", "filter/resolve/resolvetest"},
 		"github.com/spf13/":      {"cmd/gatepost"},

@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	sdnotify "github.com/coreos/go-systemd/v22/daemon"
 	"golang.org/x/term"
 
 	"gatepost.example/filter"
@@ -40,6 +41,7 @@ type daemon struct {
 	milter   *milter.Server
 	since    time.Time
 	reloads  chan chan error
+	beats    chan struct{} // taken by the main loop as long as it lives
 
 	listMu sync.Mutex // one change of a list's file at a time
 
@@ -61,10 +63,10 @@ func runDaemon(ctx context.Context, path string, logs io.Writer) error {
 	if err := ensureDirectory(file.Server.Directory); err != nil {
 		return err
 	}
-	d := &daemon{path: path, file: file, level: &slog.LevelVar{}, since: time.Now(), reloads: make(chan chan error)}
+	d := &daemon{path: path, file: file, level: &slog.LevelVar{}, since: time.Now(), reloads: make(chan chan error), beats: make(chan struct{})}
 	d.level.Set(file.Log.Level)
 	d.log = newLog(logs, file.Log.Format, d.level)
-	listeners, err := listen(file.Listen.Milter)
+	open, err := d.open()
 	if err != nil {
 		return err
 	}
@@ -77,10 +79,11 @@ func runDaemon(ctx context.Context, path string, logs io.Writer) error {
 	defer background.Wait()
 	defer cancel()
 	background.Go(func() { d.watch.Run(ctx) })
-	if file.Listen.Admin != nil {
-		background.Go(func() { d.serveAdmin(ctx, *file.Listen.Admin) })
+	background.Go(func() { d.watchdog(ctx, d.tell) })
+	if open.admin != nil {
+		background.Go(func() { d.serveAdmin(ctx, open.admin) })
 	}
-	return errors.Join(d.serve(ctx, listeners), d.store.Close())
+	return errors.Join(d.serve(ctx, open.milter), d.store.Close())
 }
 
 // serve runs the main loop: sessions, signals, reloads.
@@ -90,7 +93,8 @@ func (d *daemon) serve(ctx context.Context, listeners []net.Listener) error {
 	defer signal.Stop(signals)
 	served := make(chan error, 1)
 	go func() { served <- d.milter.Serve(ctx, listeners...) }()
-	d.log.Info("serving", "version", version, "policy", d.path, "hash", d.file.Hash, "mode", string(d.file.Mode), "listen", fmt.Sprint(d.file.Listen.Milter))
+	d.log.Info("serving", "version", version, "policy", d.path, "hash", d.file.Hash, "mode", string(d.file.Mode), "listen", fmt.Sprint(addressesOf(listeners)))
+	d.tell(d.ready())
 	follow := time.NewTicker(followEach)
 	defer follow.Stop()
 	for {
@@ -99,6 +103,7 @@ func (d *daemon) serve(ctx context.Context, listeners []net.Listener) error {
 			return err
 		case <-ctx.Done():
 			return d.stop(served, "the caller ended")
+		case <-d.beats:
 		case reply := <-d.reloads:
 			reply <- d.reload("a command")
 		case <-follow.C:
@@ -210,6 +215,8 @@ func stampOf(path string) time.Time {
 
 // reload makes new sessions follow the policy file as it is now. A file with mistakes changes nothing.
 func (d *daemon) reload(why string) error {
+	d.tell(reloading())
+	defer func() { d.tell(d.ready()) }()
 	file, err := loadPolicy(d.path)
 	var settings *filter.Settings
 	if err == nil {
@@ -250,6 +257,7 @@ func mistakes(err error) []string {
 // stop lets sessions under way end, for a while.
 func (d *daemon) stop(served chan error, why string) error {
 	d.log.Info("stopping", "why", why)
+	d.tell(sdnotify.SdNotifyStopping)
 	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
 	defer cancel()
 	if err := d.milter.Shutdown(ctx); err != nil {

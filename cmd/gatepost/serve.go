@@ -14,6 +14,10 @@ SIGHUP loads the policy anew: a file with mistakes is refused and the old one st
 sessions under way finish under the policy they began with. SIGTERM stops listening, lets
 sessions finish, and ends within 10 seconds.
 
+Under systemd (Type=notify) the daemon says when it serves, reloads and stops, and proves
+to the watchdog that its main loop lives. Sockets that systemd hands over win over
+listen.milter; FileDescriptorName=admin makes one that for commands.
+
 Exit status 1: the policy is wrong; every mistake is printed. 2: a socket, a folder or a
 file cannot be used.`,
 		Example: "  gatepost serve\n  gatepost serve --policy ./policy.toml",
