@@ -53,6 +53,7 @@ func TestImportsGoOneWay(t *testing.T) {
 		"filter/resolve":             nil,
 		"filter/resolve/resolvetest": {"filter/resolve"},
 		"filter/check":               {"filter/message", "filter/resolve", "policy"},
+		"filter/check/checktest":     nil,
 		"filter/authres":             {"filter/check"},
 		"filter/milter":              nil,
 		"filter/iprev":               contract,

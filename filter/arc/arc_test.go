@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"gatepost.example/filter/check"
+	"gatepost.example/filter/check/checktest"
 	"gatepost.example/filter/message"
 	"gatepost.example/filter/resolve/resolvetest"
 )
@@ -182,5 +183,47 @@ func FuzzChain(f *testing.F) {
 		if got, _ := validate(t, dns, changed); got == "pass" {
 			t.Errorf("byte %d changed from %q to %q, and it passes", at, text[at], to)
 		}
+	})
+}
+
+// FuzzSet: whatever stands in the three fields of a set, the result is one of three; without a seal of ours it is never pass; and instances
+// beyond the largest, or gaps, are never taken.
+func FuzzSet(f *testing.F) {
+	f.Add(" i=1; x.test; none", " i=1; a=ed25519-sha256; d=sealer.example; s=s; h=from; bh=; b=", " i=1; a=ed25519-sha256; cv=none; d=sealer.example; s=s; b=")
+	f.Add("i=51;", "i=51", "i=51")
+	f.Add(" i = 1 ; a", "i=1;i=1", "i=2;h=from")
+	dns := zone()
+	f.Fuzz(func(t *testing.T, results, signed, seal string) {
+		h := message.NewHeader()
+		h.Add("ARC-Seal", seal)
+		h.Add("ARC-Message-Signature", signed)
+		h.Add("ARC-Authentication-Results", results)
+		h.Add("From", "a@example.org")
+		in := &check.Input{Resolver: resolvetest.Must(dns), Header: h, Body: message.NewBodyHasher()}
+		work := New([]string{"sealer.example"}).Start(in)
+		in.Body.Close()
+		out := work(context.Background())
+		if r := out.Findings[0].Result; r != "fail" || fmt.Sprint(out.Facts[1].Value) != "{false}" {
+			t.Errorf("%q %q %q: %s, %v", results, signed, seal, r, out.Facts)
+		}
+		if sets, failed := collect(h); failed == nil && len(sets) != 1 {
+			t.Errorf("%q %q %q: %d whole sets", results, signed, seal, len(sets))
+		}
+	})
+}
+
+// FuzzLinear: no chain takes longer than its length.
+func FuzzLinear(f *testing.F) {
+	for _, piece := range []string{"from:", ";a=b", "\r\n ", "\r\nARC-Seal: i=1", " ", "\r\nX: y"} {
+		f.Add(piece)
+	}
+	one := chained(1).String()
+	rest := one[strings.Index(one, "\r\nARC-Message"):]
+	field := one[:len(one)-len(rest)]
+	longer := strings.Index(rest, "h=from") + len("h=from")
+	dns := zone()
+	f.Fuzz(func(t *testing.T, piece string) {
+		checktest.Linear(t, field+rest[:longer]+":", piece, func(text string) { validate(t, dns, text+rest[longer:]) })
+		checktest.Linear(t, field, piece, func(text string) { validate(t, dns, text+rest) })
 	})
 }

@@ -9,6 +9,7 @@ import (
 	msgauth "github.com/emersion/go-msgauth/authres"
 
 	"gatepost.example/filter/check"
+	"gatepost.example/filter/check/checktest"
 )
 
 // registered are the methods and results of the IANA registry (RFC 8601 6, RFC 8617, RFC 9989).
@@ -157,6 +158,47 @@ func FuzzParse(f *testing.F) {
 		if strings.EqualFold(strings.TrimSpace(first.ID), "mx.example.net") && !Claims(text, "mx.example.net") {
 			t.Errorf("%q bears our name", text)
 		}
+	})
+}
+
+// FuzzFormat: Parse(Format(x)) is x, whatever printable text stands in reasons, values and the authserv-id; and Format keeps to lines of
+// printable ASCII whatever stands in them at all.
+func FuzzFormat(f *testing.F) {
+	f.Add("mx.example.net", "spf", "pass", "", "smtp", "mailfrom", "a@example.org", byte(0))
+	f.Add("a b", "dkim", "fail", `a "b" \ c;d`, "header", "b", "ab/c+=", byte(1))
+	f.Add("1", "x", "none", "(", "policy", "iprev", "2001:db8::1", byte(3))
+	f.Fuzz(func(t *testing.T, id, method, result, reason, kind, name, value string, versions byte) {
+		text := Format(Field{ID: id, Results: []Result{{Method: method, Value: result, Reason: reason, Props: []check.Property{{Type: kind, Name: name, Value: value}}}}})
+		for line := range strings.SplitSeq(text, "\n\t") {
+			if len(line) > 998 || strings.ContainsFunc(line, func(r rune) bool { return r < ' ' || r > '~' }) {
+				t.Errorf("a line is %q", line)
+			}
+		}
+		if id = printable(id); id == "" {
+			return
+		}
+		want := Field{ID: id, Version: int(versions & 1), Results: []Result{{Method: strings.ToLower(keyword(method)), Version: int(versions >> 1 & 1), Value: strings.ToLower(keyword(result)),
+			Reason: printable(reason), Props: []check.Property{{Type: strings.ToLower(keyword(kind)), Name: strings.ToLower(keyword(name)), Value: printable(value)}}}}}
+		if value == "" {
+			want.Results[0].Props = nil
+		}
+		if got, err := Parse(Format(want)); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%q: %v\n%+v\n%+v", Format(want), err, got, want)
+		}
+	})
+}
+
+// FuzzLinear: no field takes longer than its length.
+func FuzzLinear(f *testing.F) {
+	for _, piece := range []string{"(", "((", "\"", "\\", "; spf=pass", " a.b=c", "a;", "mx.example.net,", "\r\n ", "=", "/1"} {
+		f.Add(piece)
+	}
+	f.Fuzz(func(t *testing.T, piece string) {
+		checktest.Linear(t, "", piece, func(text string) { Parse(text) })
+		checktest.Linear(t, "a;", piece, func(text string) { Parse(text) })
+		checktest.Linear(t, "a; b=c ", piece, func(text string) { Parse(text) })
+		checktest.Linear(t, "", piece, func(text string) { Claims(text, "mx.example.net") })
+		checktest.Linear(t, "a;", piece, func(text string) { Claims(text, "mx.example.net") })
 	})
 }
 

@@ -72,17 +72,18 @@ func (dkim) Start(in *check.Input) func(context.Context) check.Outcome {
 
 func begin(in *check.Input) []*attempt {
 	var attempts []*attempt
+	untried := 0
 	signed := NewSigned(in.Header)
 	for i, f := range in.Header.Fields {
 		if !strings.EqualFold(strings.TrimRight(f.Name, " \t"), "DKIM-Signature") {
 			continue
 		}
-		a := &attempt{}
-		attempts = append(attempts, a)
-		if len(attempts) > MaxSignatures {
-			a.Signature, a.problem = &Signature{}, problem(CodeTooMany, "only %d signatures are tried", MaxSignatures)
+		if len(attempts) >= MaxSignatures {
+			untried++
 			continue
 		}
+		a := &attempt{}
+		attempts = append(attempts, a)
 		a.Signature, a.problem = ParseSignature(f.Value)
 		if a.problem == nil && in.Header.Truncated() {
 			a.problem = problem(CodeHeaderTooLarge, "the header has over %d bytes", message.MaxHeader)
@@ -96,6 +97,10 @@ func begin(in *check.Input) []*attempt {
 			continue
 		}
 		a.sum = in.Body.Need(a.BodyC, crypto.SHA256, a.Length)
+	}
+	if untried > 0 { // one finding for all: a header may hold thousands
+		why := problem(CodeTooMany, "%d more signatures: only %d are tried", untried, MaxSignatures)
+		attempts = append(attempts, &attempt{Signature: &Signature{}, problem: why})
 	}
 	return attempts
 }

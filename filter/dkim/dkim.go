@@ -50,7 +50,7 @@ const (
 
 // Bounds on hostile input.
 const (
-	MaxSignatures = 20      // tried for one message; the others are neutral
+	MaxSignatures = 20      // tried for one message; the others are one neutral finding
 	MaxNames      = 1000    // in h=
 	MaxSigned     = 4 << 20 // bytes of canonicalized header that all signatures of a message may hash together
 	MinRSABits    = 1024    // RFC 8301 3.2

@@ -4,32 +4,108 @@ import (
 	"crypto/ed25519"
 	"encoding/base64"
 	"fmt"
+	"io"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
 	msgauth "github.com/emersion/go-msgauth/dkim"
+
+	"gatepost.example/filter/check/checktest"
+	"gatepost.example/filter/message"
 )
 
-// FuzzChanged: a message with one of its signed bytes changed never passes, whatever the chunks.
+// canons are the canonicalizations that another implementation signs in.
+var canons = []msgauth.Canonicalization{msgauth.CanonicalizationSimple, msgauth.CanonicalizationRelaxed}
+
+// FuzzChanged: a message whose signed bytes were changed never passes, in any canonicalization; and the verdict is the same whatever the chunks.
 func FuzzChanged(f *testing.F) {
-	signed := sign(f, mail, "e", msgauth.CanonicalizationSimple, msgauth.CanonicalizationSimple)
-	from := strings.Index(signed, "From: a@")
-	f.Add(10, byte('x'), 3)
-	f.Add(len(signed)-8, byte(' '), 1)
-	f.Fuzz(func(t *testing.T, at int, to byte, chunk int) {
-		at = from + abs(at)%(len(signed)-from)
-		if signed[at] == to || chunk <= 0 {
+	var signed []string
+	for _, header := range canons {
+		for _, body := range canons {
+			signed = append(signed, sign(f, mail, "e", header, body))
+		}
+	}
+	f.Add(10, "x", 3, byte(0))
+	f.Add(len(signed[3])-8, " ", 1, byte(3))
+	f.Add(len(signed[1])-20, "\r\n", 2, byte(1))
+	f.Add(5, "\r\nDKIM-Signature: v=1;", 7, byte(2))
+	f.Fuzz(func(t *testing.T, at int, to string, chunk int, which byte) {
+		text := signed[which%4]
+		at = abs(at) % len(text)
+		changed := text[:at] + to + text[min(at+len(to), len(text)):]
+		if chunk <= 0 || changed == text {
 			return
 		}
-		changed := signed[:at] + string([]byte{to}) + signed[at+1:]
-		out := verify(t, zone(), changed, chunk, time.Now())
+		out := verify(t, zone(), changed, chunk, now)
+		if again := verify(t, zone(), changed, 1<<20, now); words(again) != words(out) {
+			t.Errorf("%q: in chunks of %d %s, at once %s", changed, chunk, words(out), words(again))
+		}
+		want := canonical(t, text, which%4 >= 2, which%2 == 1)
 		for _, finding := range out.Findings {
-			// Empty lines at the end of the body are no signed bytes, nor is what a line end becomes there (RFC 6376 3.4.3).
-			if finding.Result == "pass" && strings.TrimRight(changed, "\r\n") != strings.TrimRight(signed, "\r\n") {
-				t.Errorf("byte %d changed from %q to %q, and it passes", at, signed[at], to)
+			if got := canonical(t, changed, which%4 >= 2, which%2 == 1); finding.Result == "pass" && got != want {
+				t.Errorf("%q became %q at byte %d, and it passes", want, got, at)
 			}
 		}
+	})
+}
+
+// now is when the mails of the fuzz tests are looked at: soon after they were signed.
+var now = time.Now()
+
+// canonical gives what the signature of a message covers: its fields and body by the words of RFC 6376 3.4, with regular expressions and
+// without the value of b=.
+func canonical(t testing.TB, text string, relaxedHeader, relaxedBody bool) string {
+	t.Helper()
+	header, body, err := message.Read(strings.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := io.ReadAll(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	for i, field := range header.Fields {
+		name, value := field.Name, field.Value
+		if i == 0 { // base64 may be folded, and its last character has bits that mean nothing (RFC 4648 3.5)
+			m := regexp.MustCompile(`(?s)^(.*;\s*b=)(.*)$`).FindStringSubmatch(value)
+			if m != nil {
+				bare, _ := base64.StdEncoding.DecodeString(regexp.MustCompile(`\s+`).ReplaceAllString(strings.TrimSuffix(m[2], ";"), ""))
+				value = m[1] + string(bare)
+			}
+		}
+		if relaxedHeader {
+			name = strings.ToLower(strings.TrimRight(name, " \t"))
+			value = strings.Trim(regexp.MustCompile(`[ \t]+`).ReplaceAllString(strings.ReplaceAll(value, "\r\n", ""), " "), " ")
+		}
+		out.WriteString(name + ":" + value + "\r\n")
+	}
+	rest := string(raw)
+	if relaxedBody {
+		rest = regexp.MustCompile(`[ \t]+(\r\n|$)`).ReplaceAllString(rest, "$1")
+		rest = regexp.MustCompile(`[ \t]+`).ReplaceAllString(rest, " ")
+	}
+	return out.String() + "\r\n" + regexp.MustCompile(`(\r\n)+$`).ReplaceAllString(rest, "")
+}
+
+// FuzzLinear: no signature field, key record, header or body takes longer than its length.
+func FuzzLinear(f *testing.F) {
+	for _, piece := range []string{"a:", ";a=b", "\r\n ", " \r\n", "x", "b=;", "\r\nDKIM-Signature: v=1; a=ed25519-sha256; d=example.org; s=e; h=From:From; bh=aaaa; b=aaaa",
+		"\r", " ", "\t\r\n", "\r\nFrom: x", "DKIM-Signature:"} {
+		f.Add(piece)
+	}
+	one := raw("", nil)
+	field := one[:strings.Index(one, "\r\n")]
+	dns := zone()
+	f.Fuzz(func(t *testing.T, piece string) {
+		checktest.Linear(t, "", piece, func(text string) { ParseSignature(text) })
+		checktest.Linear(t, "", piece, func(text string) { Unsigned(text) })
+		checktest.Linear(t, "v=DKIM1; p=", piece, func(text string) { ParseKey(text, "rsa-sha256") })
+		checktest.Linear(t, strings.Replace(field, "h=From", "h=From:", 1), piece, func(text string) { verify(t, dns, text+"\r\n\r\nhello\r\n", 65535, now) })
+		checktest.Linear(t, field, piece, func(text string) { verify(t, dns, text+"\r\n\r\nhello\r\n", 65535, now) })
+		checktest.Linear(t, field+"\r\n\r\n", piece, func(text string) { verify(t, dns, text, 65535, now) })
 	})
 }
 

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"gatepost.example/filter/check"
+	"gatepost.example/filter/check/checktest"
 	"gatepost.example/filter/message"
 	"gatepost.example/filter/resolve"
 	"gatepost.example/filter/resolve/resolvetest"
@@ -165,6 +166,21 @@ func FuzzRecord(f *testing.F) {
 			if p := r.of(own, true); ok && p != Monitor && p != Quarantine && p != Reject {
 				t.Errorf("%q applies %q", text, p)
 			}
+		}
+	})
+}
+
+// FuzzLinear: no record takes longer than its length.
+func FuzzLinear(f *testing.F) {
+	for _, piece := range []string{";", "p=", "rua=mailto:a@b.test,", ",", "!", "x=y;", " "} {
+		f.Add(piece)
+	}
+	f.Fuzz(func(t *testing.T, piece string) {
+		for _, head := range []string{"", "v=DMARC1;", "v=DMARC1; rua="} {
+			checktest.Linear(t, head, piece, func(text string) {
+				isRecord(text)
+				ParseRecord(text)
+			})
 		}
 	})
 }

@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	other "blitiri.com.ar/go/spf"
 
+	"gatepost.example/filter/check/checktest"
 	"gatepost.example/filter/resolve"
 	"gatepost.example/filter/resolve/resolvetest"
 )
@@ -50,6 +52,60 @@ func FuzzMacro(f *testing.F) {
 		if err == nil && !strings.Contains(text, "%") && len(text) <= maxExpansion && out != text {
 			t.Errorf("%q became %q", text, out)
 		}
+	})
+}
+
+// FuzzCheckHost: whatever the record, the sender and the HELO name, the questions are bounded (RFC 7208 4.6.4), a record that cannot be read
+// gives permerror, and an explanation is printable.
+func FuzzCheckHost(f *testing.F) {
+	f.Add("v=spf1 mx a:%{d} include:%{o} ?exists:%{l}.%{h} -all exp=%{d}", "a@d.test", "h.test")
+	f.Add("v=spf1 redirect=%{s}", "\"a@evil.test\"@d.test", "[192.0.2.1]")
+	f.Add("v=spf1 ptr:%{p} a//64 mx/24", "@d.test", "")
+	f.Fuzz(func(t *testing.T, record, sender, helo string) {
+		q := Query{Client: netip.MustParseAddr("192.0.2.1"), Sender: sender, Helo: helo, Receiver: "mx.example.net"}
+		v := CheckMailFrom(context.Background(), everywhere{record}, q)
+		if !isWord(v.Result) || len(v.Lookups) > 1+maxTerms*(2+maxHosts)+1+maxHosts+1 {
+			t.Errorf("%q: %q after %d questions", record, v.Result, len(v.Lookups))
+		}
+		if _, err := ParseRecord(record); err != nil && isRecord(record) && v.Result != PermError && v.Result != None {
+			t.Errorf("%q: %s, though it cannot be read: %v", record, v.Result, err)
+		}
+		if strings.ContainsFunc(v.Explanation, func(r rune) bool { return r < ' ' || r > '~' }) {
+			t.Errorf("%q explains %q", record, v.Explanation)
+		}
+	})
+}
+
+func isWord(r Result) bool { return slices.Contains(words, string(r)) }
+
+// everywhere answers every question: with a record, with many hosts, or with many addresses.
+type everywhere struct{ text string }
+
+func (e everywhere) Lookup(_ context.Context, name string, t resolve.Type) *resolve.Answer {
+	a := &resolve.Answer{Name: name, Type: t, Status: resolve.Found, Texts: []string{e.text}}
+	for i := range 10 {
+		a.Hosts = append(a.Hosts, fmt.Sprintf("h%d.test", i))
+		a.MXs = append(a.MXs, resolve.Mailserver{Host: fmt.Sprintf("h%d.test", i)})
+		a.Addrs = append(a.Addrs, netip.AddrFrom4([4]byte{198, 51, 100, byte(i)}))
+	}
+	return a
+}
+
+// FuzzLinear: no record, macro-string or sender takes longer than its length.
+func FuzzLinear(f *testing.F) {
+	for _, piece := range []string{" a", " ip4:192.0.2.1", "%{s}", "%{d}.", "%{l1r-}", "%", "x.", " a=b", "/1", "@", "\"@\""} {
+		f.Add(piece)
+	}
+	f.Fuzz(func(t *testing.T, piece string) {
+		checktest.Linear(t, "v=spf1 ", piece, func(text string) { ParseRecord(text) })
+		checktest.Linear(t, "v=spf1 exists:", piece, func(text string) { ParseRecord(text) })
+		checktest.Linear(t, "", piece, func(text string) {
+			e := &evaluation{query: Query{Client: netip.MustParseAddr("192.0.2.1"), Helo: text}, ctx: context.Background(), resolver: resolvetest.Must("")}
+			e.local, e.senderDomain = splitSender(text)
+			e.expand(text, "example.org", true)
+			e.expand("%{s}%{l1r-}%{h2r.}%{S}", "example.org", true)
+			cutName(text)
+		})
 	})
 }
 

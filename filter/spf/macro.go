@@ -145,8 +145,9 @@ func (e *evaluation) expand(text, domain string, exp bool) (string, error) {
 		if m.letter != 0 {
 			value = m.transform(e.value(m.letter, domain))
 		}
-		if b.Len()+len(value) > maxExpansion {
-			value = value[:maxExpansion-b.Len()]
+		if room := maxExpansion - b.Len(); len(value) >= room {
+			b.WriteString(value[:room])
+			break
 		}
 		b.WriteString(value)
 	}

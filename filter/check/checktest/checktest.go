@@ -1,0 +1,48 @@
+// Package checktest holds what the fuzz tests of several checks share.
+package checktest
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+// Bounds of Linear.
+const (
+	small  = 32 << 10
+	growth = 8
+	quick  = 200 * time.Millisecond // what takes less is no concern, whatever its curve
+	rounds = 6
+	plain  = time.Second // what takes more is told after two tries
+)
+
+// Linear fails the test when reading many copies of a piece is slower than linear: eight times the text at three times the price of
+// that, in the best of several tries, and only where it costs a fifth of a second. Anything quadratic takes seconds at this size.
+func Linear(t testing.TB, head, piece string, read func(text string)) {
+	t.Helper()
+	if piece == "" {
+		return
+	}
+	few, many := head+strings.Repeat(piece, small/len(piece)+1), head+strings.Repeat(piece, growth*small/len(piece)+1)
+	bestFew, bestMany := time.Hour, time.Hour
+	for round := range rounds {
+		bestMany = min(bestMany, spent(read, many))
+		if bestMany < quick {
+			return
+		}
+		bestFew = min(bestFew, spent(read, few))
+		if bestMany < 3*growth*bestFew {
+			return
+		}
+		if round > 0 && bestMany > plain {
+			break
+		}
+	}
+	t.Errorf("%q again and again: %v for %d bytes, %v for %d", piece, bestFew, len(few), bestMany, len(many))
+}
+
+func spent(read func(string), text string) time.Duration {
+	start := time.Now()
+	read(text)
+	return time.Since(start)
+}
