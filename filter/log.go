@@ -14,13 +14,15 @@ import (
 type Record struct {
 	ID        string // of the message, or of the connection before MAIL
 	Decision  policy.Decision
-	Spoken    string         // the stage at which it was spoken, "none" when it was not
-	Recipient string         // for a decision over one recipient
-	PutOff    bool           // the recipient was put off with 452 because its class differs
-	Woulds    []policy.Would // what observed rules, or a policy in observe mode, would have done
-	Tags      []string       // the rules that tagged
-	Instead   string         // what a refusal became where refusing is wrong: "tag" or "hold"
-	After     string         // in observe mode: the stage at which the message would have ended; what came later would not have happened
+	Spoken    string            // the stage at which it was spoken, "none" when it was not
+	Recipient string            // for a decision over one recipient
+	PutOff    bool              // the recipient was put off with 452 because its class differs
+	Woulds    []policy.Would    // what observed rules, or a policy in observe mode or in a pause, would have done
+	Tags      []string          // the rules that tagged
+	Instead   string            // what a refusal became where refusing is wrong: "tag" or "hold"
+	Paused    bool              // everything was accepted, for a pause
+	Harsher   []policy.Decision // what the rules say of recipients of other classes, for whom the milder Decision holds too
+	After     string            // in observe mode and in a pause: the stage at which the message would have ended; what came later would not have happened
 
 	Evidence *policy.Evidence // what is known; only while the record is handed over
 	Findings []check.Finding  // of the awaited checks, in registry order
@@ -41,7 +43,8 @@ func (r Record) What() string {
 
 // record writes one line, what was decided, where, by which rule and over whom, and hands the record to whom the server names.
 func (s *Session) record(l Record) {
-	l.Evidence = s.conn.evidence
+	s.told = true
+	l.Evidence, l.Paused = s.conn.evidence, s.paused()
 	if s.server.onRecord != nil {
 		l.Findings = s.allTasks().findings()
 		s.server.onRecord(l)
@@ -57,6 +60,13 @@ func (s *Session) record(l Record) {
 		add("rule", l.Decision.Rule)
 		add("decided", l.Decision.Decided.String())
 	}
+	if l.Decision.Share > 0 {
+		add("share", l.Decision.Share.String())
+	}
+	if l.Paused {
+		add("paused", "true")
+	}
+	add("milder_than", harsher(l.Harsher))
 	add("spoken", l.Spoken)
 	if l.PutOff {
 		add("why", "recipient of another class")
@@ -113,6 +123,14 @@ func joined(woulds []policy.Would) string {
 	texts := make([]string, len(woulds))
 	for i, w := range woulds {
 		texts[i] = w.String()
+	}
+	return strings.Join(texts, "; ")
+}
+
+func harsher(decisions []policy.Decision) string {
+	texts := make([]string, len(decisions))
+	for i, d := range decisions {
+		texts[i] = d.What() + " by " + d.Rule
 	}
 	return strings.Join(texts, "; ")
 }

@@ -77,7 +77,7 @@ var spamFlag = policy.Field{Name: "X-Spam-Flag", Value: "YES"}
 func (s *Session) conclude(t *transaction) (Response, Edits) {
 	ends := t.recipients.Ends()
 	d, _ := ends.Decision()
-	l := Record{ID: t.id, Decision: d, Spoken: policy.Data.String(), Woulds: ends.Woulds()}
+	l := Record{ID: t.id, Decision: d, Spoken: policy.Data.String(), Woulds: ends.Woulds(), Harsher: t.recipients.Harsher()}
 	tags := ends.Tags(s.conn.evidence, t.id)
 	for _, tag := range tags {
 		l.Tags = append(l.Tags, tag.Rule)
@@ -86,7 +86,7 @@ func (s *Session) conclude(t *transaction) (Response, Edits) {
 	takes := d.Action == policy.None || d.Action == policy.Accept
 	switch {
 	case takes:
-	case s.settings.Policy.Observes():
+	case s.onlyWatches():
 		l.Spoken = "none"
 		if d.Spoken < policy.Data {
 			l.After = d.Spoken.String()

@@ -29,6 +29,7 @@ type Server struct {
 	now      func() time.Time
 	newID    func() string
 	onRecord func(Record)
+	pause    atomic.Pointer[time.Time] // until when everything is accepted; nil for never
 
 	mu     sync.Mutex
 	warned map[string]bool

@@ -20,7 +20,7 @@ type Session struct {
 	log      *slog.Logger
 	conn     connection
 	msg      *transaction // nil outside of a message
-	spoken   bool         // a decision of the connection was spoken, so that the end of the session has nothing to tell
+	told     bool         // some record tells what was decided, so that the end of the session has nothing to add
 }
 
 // connection is what holds until the client disconnects.
@@ -29,6 +29,7 @@ type connection struct {
 	id       string // for decisions before MAIL
 	role     string
 	trusted  bool
+	paused   bool // everything is accepted, for the pause at connect
 	relay    bool // the client is in trust.relays: messages are judged by the host that their Received field names
 	now      time.Time
 	helo     string
@@ -77,6 +78,7 @@ type Recipient struct {
 func (s *Session) Connect(c Client) Response {
 	set := s.settings
 	s.conn = connection{Client: c, id: s.server.newID(), now: s.server.now(), evidence: set.Policy.NewEvidence(), walk: set.Policy.NewWalk()}
+	s.conn.paused = s.server.isPaused(s.conn.now)
 	s.conn.tasks = make(tasks, len(s.settings.checks))
 	s.conn.role = set.roleOf(c)
 	s.conn.trusted = s.conn.role != roleLocal && set.trusts(c.Addr)
@@ -165,14 +167,12 @@ func (s *Session) speakEarly(at policy.Stage, w *policy.Walk, id string) Respons
 	if !decided || !d.Refuses() || d.Spoken > at || s.mustTake() {
 		return Continue
 	}
-	s.spoken = true
 	return s.speak(d, at, id, "")
 }
 
-// mustTake reports whether a refusal is never sent: in observe mode, for local mail, where Postfix would keep the mail for ever, and to relays.
-func (s *Session) mustTake() bool {
-	return s.settings.Policy.Observes() || s.cannotRefuse()
-}
+// mustTake reports whether a refusal is never sent: in observe mode and in a pause, for local mail, where Postfix would keep the mail for
+// ever, and to relays.
+func (s *Session) mustTake() bool { return s.onlyWatches() || s.cannotRefuse() }
 
 // Rcpt takes a recipient.
 func (s *Session) Rcpt(r Recipient) Response {
@@ -321,7 +321,7 @@ func (s *Session) Close() {
 	if s.conn.evidence == nil {
 		return
 	}
-	if s.msg == nil && !s.spoken {
+	if s.msg == nil && !s.told {
 		s.leaveConnection()
 	}
 	s.Abort()

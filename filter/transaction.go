@@ -17,6 +17,7 @@ type transaction struct {
 	walk         *policy.Walk
 	recipients   *policy.Recipients
 	tasks        tasks
+	paused       bool        // everything is accepted, for the pause at MAIL
 	count        int         // recipients that reached the rules
 	unknown      int         // recipients that the MTA refused because they do not exist
 	all          []string    // the taken recipients, as far as they are learned from
@@ -38,6 +39,7 @@ func newTransaction(s *Session, from Sender) *transaction {
 		id: s.server.newID(), now: s.server.now(), from: from, senderDomain: mailDomain(from.Address),
 		walk: s.conn.walk.Clone(), header: message.NewHeader(), tasks: make(tasks, len(s.settings.checks)), queueID: s.conn.QueueID,
 	}
+	t.paused = s.server.isPaused(t.now)
 	t.recipients = policy.NewRecipients(t.walk)
 	return t
 }

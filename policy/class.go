@@ -88,7 +88,7 @@ func (w *Walk) class(e *Evidence) string {
 	}
 	var b strings.Builder
 	for i, r := range w.policy.rules[:w.policy.classUpTo] {
-		if !r.final() {
+		if !w.final(i) {
 			continue
 		}
 		if w.truths[i] == unknown {

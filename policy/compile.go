@@ -29,6 +29,7 @@ type Policy struct {
 	classUpTo   int  // behind the last rule whose terms make recipients differ
 	perRcpt     bool // some rule depends on the recipient
 	tagsRcpt    bool // some tag or observed rule depends on the recipient
+	shares      bool // some rule is enforced for a share of senders
 }
 
 // rule is one compiled rule.
@@ -39,6 +40,8 @@ type rule struct {
 	header  []headerTemplate
 	atOnce  bool
 	observe bool
+	share   Share
+	key     []factID // with a share: the facts that say who the sender is
 
 	greylist bool // action = "greylist": its condition is "when && greylist.wait"
 
@@ -59,7 +62,7 @@ type headerTemplate struct {
 	value template
 }
 
-// final reports whether the walk ends where the rule is true.
+// final reports whether a walk can end where the rule is true.
 func (r *rule) final() bool { return r.action != Tag && !r.observe }
 
 var (
@@ -116,13 +119,16 @@ func (c *compiler) reportAll(path, prefix string, wrong []mistake) {
 
 func (c *compiler) rule(i int, source RuleSource) {
 	path := fmt.Sprintf("rule[%d]", i)
-	r := &rule{name: source.Name, atOnce: source.AtOnce, observe: source.Observe}
+	r := &rule{name: source.Name, atOnce: source.AtOnce, observe: source.Observe, share: source.Share}
 	before := len(c.problems)
 	c.ruleName(path, i, source)
 	c.ruleAction(path, r, source)
 	c.condition(path+".when", r, source.When)
 	if len(c.problems) == before && r.program != nil {
 		r.span = c.policy.spanOf(r)
+		if r.share > 0 {
+			c.shared(path, r)
+		}
 		if r.greylist && r.span.settled > Rcpt {
 			c.report(path+".when", "rule %q: a sender is greylisted at RCPT, and the condition needs facts of %s; leave those out", r.name, r.span.settled)
 			return
@@ -263,7 +269,7 @@ func (c *compiler) condition(path string, r *rule, text string) {
 		r.anew = r.anew || c.policy.scopeOf(id) >= OfMessage && c.policy.stageOf(id) < Mail
 	}
 	c.policy.perRcpt = c.policy.perRcpt || r.scope == OfRecipient
-	c.policy.tagsRcpt = c.policy.tagsRcpt || r.scope == OfRecipient && !r.final()
+	c.policy.tagsRcpt = c.policy.tagsRcpt || r.scope == OfRecipient && (!r.final() || r.share > 0)
 	program, err := c.plan(whole)
 	if err != nil {
 		c.report(path, "%s%v", prefix, err)

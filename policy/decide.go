@@ -16,6 +16,7 @@ type Walk struct {
 	decided   bool
 	decision  Decision
 	also      []*Walk // of other recipients of this message and class: their tags and would-bes count too
+	sides     []side  // of each rule with a share; nil where there is none
 }
 
 // NewWalk gives the walk of a new connection.
@@ -34,7 +35,7 @@ func (w *Walk) Clone() *Walk {
 		}
 		c.truths[i], c.waits[i] = unknown, nil
 		c.from = min(c.from, i)
-		if c.decided && r.final() && i <= c.decision.index {
+		if c.decided && c.final(i) && i <= c.decision.index {
 			c.decided, c.decision = false, Decision{}
 		}
 	}
@@ -44,7 +45,7 @@ func (w *Walk) Clone() *Walk {
 // copy shares the lists of what rules wait for: those are replaced as a whole, never changed.
 func (w *Walk) copy() *Walk {
 	c := *w
-	c.truths, c.at, c.waits = slices.Clone(w.truths), slices.Clone(w.at), slices.Clone(w.waits)
+	c.truths, c.at, c.waits, c.sides = slices.Clone(w.truths), slices.Clone(w.at), slices.Clone(w.waits), slices.Clone(w.sides)
 	return &c
 }
 
@@ -60,6 +61,9 @@ func (w *Walk) ForRecipient() *Walk {
 func (w *Walk) Step(e *Evidence, at Stage) []string {
 	var waits []factID
 	w.stopped = len(w.policy.rules)
+	if w.policy.shares {
+		w.takeSides(e)
+	}
 	settled := true
 	for i := w.from; i < len(w.policy.rules); i++ {
 		if w.decided && i >= w.decision.index {
@@ -69,7 +73,7 @@ func (w *Walk) Step(e *Evidence, at Stage) []string {
 		if w.truths[i] == unknown {
 			if r.scope == OfRecipient && !w.recipient {
 				settled = false
-				if r.final() {
+				if w.final(i) {
 					w.stopped = i
 					break
 				}
@@ -79,18 +83,28 @@ func (w *Walk) Step(e *Evidence, at Stage) []string {
 		}
 		if w.truths[i] == unknown {
 			settled = false
-			if r.final() || at == Data {
+			if w.final(i) || at == Data {
 				waits = append(waits, w.waits[i]...)
 			}
-			if r.final() {
+			if w.final(i) {
 				w.stopped = i
 				break
+			}
+		}
+		if w.truths[i] == yes && w.policy.shares {
+			if missing := w.awaitsSide(i, e); missing != nil {
+				settled = false
+				waits = append(waits, missing...)
+				if w.final(i) {
+					w.stopped = i
+					break
+				}
 			}
 		}
 		if settled {
 			w.from = i + 1
 		}
-		if w.truths[i] == yes && r.final() {
+		if w.truths[i] == yes && w.final(i) {
 			w.decide(i, at)
 		}
 	}
@@ -135,7 +149,7 @@ func (e *Evidence) has(id factID) bool {
 func (w *Walk) decide(i int, at Stage) {
 	r := w.policy.rules[i]
 	w.decided = true
-	w.decision = Decision{Action: r.action, Rule: r.name, Reply: r.reply, Decided: at, Spoken: w.policy.speaksAt(r, at), index: i}
+	w.decision = Decision{Action: r.action, Rule: r.name, Reply: r.reply, Decided: at, Spoken: w.policy.speaksAt(r, at), Share: r.share, index: i}
 }
 
 // Decision gives what was decided, and whether anything was.
@@ -148,9 +162,9 @@ func (w *Walk) MayWait(at Stage) bool {
 	if at >= Rcpt || w.decided {
 		return at >= Rcpt
 	}
-	for _, r := range w.policy.rules[w.stopped:] {
+	for i, r := range w.policy.rules[w.stopped:] {
 		switch {
-		case !r.final():
+		case !w.final(w.stopped + i):
 		case r.scope == OfRecipient:
 			return false
 		case r.action == Answer && r.span.trueFrom <= at && w.policy.speaksAt(r, at) <= at:
@@ -164,9 +178,9 @@ func (w *Walk) MayWait(at Stage) bool {
 func (w *Walk) Woulds() []Would {
 	var out []Would
 	for i, r := range w.policy.rules[:w.end()] {
-		if at, matched := w.matched(i); r.observe && matched {
+		if at, matched := w.matched(i); matched && w.observes(i) {
 			d := Decision{Action: r.action, Reply: r.reply}
-			out = append(out, Would{Rule: r.name, What: d.What(), Decided: at, Spoken: w.policy.speaksAt(r, at)})
+			out = append(out, Would{Rule: r.name, What: d.What(), Decided: at, Spoken: w.policy.speaksAt(r, at), Share: r.share})
 		}
 	}
 	return out
@@ -176,7 +190,7 @@ func (w *Walk) Woulds() []Would {
 func (w *Walk) Tags(e *Evidence, id string) []Field {
 	var out []Field
 	for i, r := range w.policy.rules[:w.end()] {
-		if _, matched := w.matched(i); r.action != Tag || r.observe || !matched {
+		if _, matched := w.matched(i); r.action != Tag || w.observes(i) || !matched {
 			continue
 		}
 		for _, h := range r.header {

@@ -9,6 +9,7 @@ type Decision struct {
 	Reply   Reply  // for Answer
 	Decided Stage  // where nothing that could still happen would have changed it
 	Spoken  Stage  // where it is spoken: the earliest place
+	Share   Share  // of the rule that decided: the sender is among it; 0 where the rule is enforced for everybody
 	index   int
 }
 
@@ -44,10 +45,18 @@ type Would struct {
 	What    string // the reply code or the action
 	Decided Stage
 	Spoken  Stage
+	Share   Share // of the rule; the sender is not among it. 0 where the rule is observed for everybody
 }
 
-// String gives it as logs and X-Gatepost-Would print it: "451 at rcpt by greylist".
-func (w Would) String() string { return fmt.Sprintf("%s at %s by %s", w.What, w.Spoken, w.Rule) }
+// String gives it as logs and X-Gatepost-Would print it: "451 at rcpt by greylist", and "550 at data by spoofed, outside of its 10%" where
+// the rule is enforced for others.
+func (w Would) String() string {
+	text := fmt.Sprintf("%s at %s by %s", w.What, w.Spoken, w.Rule)
+	if w.Share > 0 {
+		text += ", outside of its " + w.Share.String()
+	}
+	return text
+}
 
 // Field is a header field that a rule adds.
 type Field struct {

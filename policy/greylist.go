@@ -42,7 +42,7 @@ func (w *Walk) greylisting() [][]string {
 			waits := w.policy.names(w.waits[i])
 			out = append(out, slices.DeleteFunc(waits, func(name string) bool { return name == greylistFact }))
 		}
-		if r.final() {
+		if w.final(i) {
 			break // nothing below can count yet
 		}
 	}

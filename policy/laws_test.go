@@ -71,6 +71,9 @@ func (a author) policy() Source {
 		default:
 			r.Reply, r.AtOnce = "550 5.7.1 no", a.IntN(3) == 0
 		}
+		if !r.Observe && a.IntN(4) == 0 {
+			r.Share = 5000
+		}
 		s.Rules = append(s.Rules, r)
 	}
 	return s

@@ -1,6 +1,10 @@
 package policy
 
-import "cel.dev/cel-go/common/types/ref"
+import (
+	"slices"
+
+	"cel.dev/cel-go/common/types/ref"
+)
 
 // maxPutOff is how many recipients of another class a message may have put off; then the rest is taken, so that a sender whose queue
 // keeps recipients together still gets through, and the mildest decision holds.
@@ -97,6 +101,20 @@ func (r *Recipients) Ends() *Walk {
 		return best.walk
 	}
 	return r.message
+}
+
+// Harsher gives what the rules say of the classes for which the decision of Ends is too mild, each decision once.
+func (r *Recipients) Harsher() []Decision {
+	var out []Decision
+	held := r.Ends().decision
+	for _, m := range r.members {
+		d := m.walk.decision
+		known := slices.ContainsFunc(out, func(o Decision) bool { return o.index == d.index })
+		if d.severity() > held.severity() && !known {
+			out = append(out, d)
+		}
+	}
+	return out
 }
 
 func (r *Recipients) mildest() *member {

@@ -53,6 +53,7 @@ type RuleSource struct {
 	Header  []HeaderText // for tag; the values may have placeholders
 	AtOnce  bool
 	Observe bool
+	Share   Share // the rule is enforced for this share of senders and observed for the rest; 0 for all
 }
 
 // HeaderText is a header field that a rule adds.

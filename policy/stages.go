@@ -96,6 +96,7 @@ type RuleReport struct {
 	Action  Action
 	Code    int    // the reply code; 0 without a reply
 	Observe bool   // observed only
+	Share   Share  // enforced for this share of senders and observed for the rest; 0 for all
 	Scope   Scope  // the narrowest of its facts
 	Decides Stage  // the earliest stage at which it can decide, with the rules above it
 	Settled Stage  // by then it is true or false
@@ -111,7 +112,7 @@ func (p *Policy) Report() []RuleReport {
 	from, because, blocked := Connect, "", ""
 	for _, r := range p.rules {
 		report := RuleReport{
-			Name: r.name, Action: r.action, Code: r.reply.Code, Observe: r.observe, Scope: r.scope, Settled: r.span.settled, Risks: r.risks,
+			Name: r.name, Action: r.action, Code: r.reply.Code, Observe: r.observe, Share: r.share, Scope: r.scope, Settled: r.span.settled, Risks: r.risks,
 		}
 		report.Decides = r.span.trueFrom
 		switch {

@@ -16,6 +16,7 @@ func testVocabulary(t testing.TB) *Vocabulary {
 	}
 	v, err := NewVocabulary([]Fact{
 		text("client.ip", Connect, OfConnection, KindIP),
+		text("client.network", Connect, OfConnection, NoKind),
 		word("client.iprev", Connect, OfConnection, "pass", "fail", "permerror", "temperror", "none"),
 		{Name: "client.trusted", Type: Bool, Stage: Connect, Trouble: BoolOf(false)},
 		word("server.role", Connect, OfConnection, "mx", "submission", "local"),

@@ -26,17 +26,19 @@ const adminTime = 10 * time.Second
 
 // Status is what `gatepost status` says.
 type Status struct {
-	Version string    `json:"version"`
-	Since   time.Time `json:"since"`
-	Policy  string    `json:"policy"`
-	Hash    string    `json:"hash"`
-	Mode    string    `json:"mode"`
-	Loaded  time.Time `json:"loaded"`
-	Refused string    `json:"refused,omitempty"` // why the file as it is now was not taken; "" when it was
-	Born    time.Time `json:"memory_since"`
-	Settled bool      `json:"memory_settled"`
-	Memory  string    `json:"memory,omitempty"` // what is wrong with it
-	Lists   []string  `json:"lists_out_of_use,omitempty"`
+	Version  string     `json:"version"`
+	Since    time.Time  `json:"since"`
+	Policy   string     `json:"policy"`
+	Hash     string     `json:"hash"`
+	Mode     string     `json:"mode"`
+	Enforced []string   `json:"enforced,omitempty"`     // the rules that refuse in mode observe too
+	Paused   *time.Time `json:"paused_until,omitempty"` // until when everything is accepted
+	Loaded   time.Time  `json:"loaded"`
+	Refused  string     `json:"refused,omitempty"` // why the file as it is now was not taken; "" when it was
+	Born     time.Time  `json:"memory_since"`
+	Settled  bool       `json:"memory_settled"`
+	Memory   string     `json:"memory,omitempty"` // what is wrong with it
+	Lists    []string   `json:"lists_out_of_use,omitempty"`
 }
 
 // openAdmin opens the socket for commands. One that cannot be made stops no mail: it is nil, and the log says why.
@@ -96,6 +98,7 @@ func (d *daemon) adminRoutes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", answer(func(*http.Request) (any, error) { return d.status(), nil }))
 	mux.HandleFunc("POST /reload", answer(func(r *http.Request) (any, error) { return nil, d.askReload(r.Context()) }))
+	mux.HandleFunc("POST /pause", answer(d.pause))
 	mux.HandleFunc("GET /limit", answer(func(r *http.Request) (any, error) {
 		return d.filter.Levels(r.Context(), r.FormValue("name"), r.FormValue("key"))
 	}))
@@ -148,10 +151,13 @@ func (d *daemon) status() Status {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	s := Status{
-		Version: version, Since: d.since, Policy: d.path, Hash: d.file.Hash, Mode: string(d.file.Mode), Loaded: d.loaded, Refused: d.refused,
+		Version: version, Since: d.since, Policy: d.path, Hash: d.file.Hash, Mode: string(d.file.Mode), Enforced: d.file.Enforced, Loaded: d.loaded, Refused: d.refused,
 		Memory: d.filter.Memory(),
 	}
 	s.Born, s.Settled = d.filter.Born()
+	if until, paused := d.filter.Paused(); paused {
+		s.Paused = &until
+	}
 	for _, l := range d.lists {
 		if !d.watch.Usable(l) {
 			s.Lists = append(s.Lists, l.Name)

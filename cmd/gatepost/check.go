@@ -48,11 +48,20 @@ Exit status 0: the policy is good; 1: it is not; 2: it cannot be read.`,
 
 // loadPolicy reads a policy file. Mistakes in it are the answer, not a failure to find one.
 func loadPolicy(path string) (*policyfile.File, error) {
+	return readPolicy(path, func(v *policy.Vocabulary) (*policyfile.File, error) { return policyfile.Load(path, v) })
+}
+
+// checkPolicy does the same with a text that is to stand in a policy file.
+func checkPolicy(path string, text []byte) (*policyfile.File, error) {
+	return readPolicy(path, func(v *policy.Vocabulary) (*policyfile.File, error) { return policyfile.LoadText(path, text, v) })
+}
+
+func readPolicy(path string, read func(*policy.Vocabulary) (*policyfile.File, error)) (*policyfile.File, error) {
 	vocabulary, err := filter.Vocabulary()
 	if err != nil {
 		return nil, err
 	}
-	file, err := policyfile.Load(path, vocabulary)
+	file, err := read(vocabulary)
 	var wrong policyfile.Errors
 	if errors.As(err, &wrong) {
 		return nil, answerNo{wrong}
@@ -68,7 +77,10 @@ func loadPolicy(path string) (*policyfile.File, error) {
 func printReport(w io.Writer, path string, file *policyfile.File) error {
 	var out strings.Builder
 	fmt.Fprintf(&out, "%s: good, mode %s, %d rules\n", path, file.Mode, len(file.Policy.Report()))
-	if file.Mode == policyfile.Observe {
+	switch {
+	case file.Enforced != nil:
+		fmt.Fprintf(&out, "In this mode only %s may refuse; what others would do is said in the log and in X-Gatepost-Would; tags are added.\n", strings.Join(file.Enforced, ", "))
+	case file.Mode == policyfile.Observe:
 		out.WriteString("In this mode nothing is refused: what would be is said in the log and in X-Gatepost-Would; tags are added.\n")
 	}
 	for i, r := range file.Policy.Report() {
@@ -85,6 +97,9 @@ func actionText(r policy.RuleReport) string {
 	}
 	if r.Observe {
 		text += " (obs.)"
+	}
+	if r.Share > 0 {
+		text += " (" + r.Share.String() + ")"
 	}
 	return text
 }
@@ -119,6 +134,7 @@ func printReportJSON(c *cobra.Command, report []policy.RuleReport) error {
 		Action  string   `json:"action"`
 		Code    int      `json:"code,omitempty"`
 		Observe bool     `json:"observe,omitempty"`
+		Enforce string   `json:"enforce,omitempty"`
 		Scope   string   `json:"scope"`
 		Decides string   `json:"decides,omitempty"`
 		Settled string   `json:"settled"`
@@ -131,6 +147,9 @@ func printReportJSON(c *cobra.Command, report []policy.RuleReport) error {
 	for _, r := range report {
 		one := row{Name: r.Name, Action: r.Action.String(), Code: r.Code, Observe: r.Observe, Scope: r.Scope.String(),
 			Settled: r.Settled.String(), Waits: r.Waits, Dead: r.Dead, Risks: r.Risks}
+		if r.Share > 0 {
+			one.Enforce = r.Share.String()
+		}
 		if r.Dead == "" {
 			one.Decides, one.Speaks = r.Decides.String(), r.Speaks.String()
 		}

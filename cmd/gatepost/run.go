@@ -45,6 +45,10 @@ type daemon struct {
 
 	listMu sync.Mutex // one change of a list's file at a time
 
+	directory string     // of the state, as it was at the start
+	pauseMu   sync.Mutex // one change of the pause at a time
+	paused    bool       // as it was said last
+
 	mu      sync.Mutex // guards what follows
 	file    *policyfile.File
 	maps    *submission.Maps
@@ -63,7 +67,7 @@ func runDaemon(ctx context.Context, path string, logs io.Writer) error {
 	if err := ensureDirectory(file.Server.Directory); err != nil {
 		return err
 	}
-	d := &daemon{path: path, file: file, level: &slog.LevelVar{}, since: time.Now(), reloads: make(chan chan error), beats: make(chan struct{})}
+	d := &daemon{path: path, directory: file.Server.Directory, file: file, level: &slog.LevelVar{}, since: time.Now(), reloads: make(chan chan error), beats: make(chan struct{})}
 	d.level.Set(file.Log.Level)
 	d.log = newLog(logs, file.Log.Format, d.level)
 	open, err := d.open()
@@ -107,6 +111,7 @@ func (d *daemon) serve(ctx context.Context, listeners []net.Listener) error {
 		case reply := <-d.reloads:
 			reply <- d.reload("a command")
 		case <-follow.C:
+			d.sayPauseEnd()
 			if d.changed() {
 				d.reload("a file that the policy names")
 			}
@@ -134,6 +139,7 @@ func (d *daemon) wire() error {
 	}
 	d.filter = filter.NewServer(settings, filter.Deps{Resolver: d.resolver, Watch: d.watch, Store: d.store, Log: d.log})
 	d.took(d.file, settings)
+	d.resumePause()
 	d.milter = milter.NewServer(milter.Config{
 		MaxSessions: d.file.Listen.Sessions, Logger: d.log,
 		NewSession: func(net.Addr) milter.Handler { return d.filter.NewHandler() },

@@ -40,9 +40,16 @@ func printStatus(c *cobra.Command, s Status) error {
 		settled = "not settled yet: who is new counts as neutral"
 	}
 	fmt.Fprintf(w, "gatepost %s, running for %s\n", s.Version, ago(s.Since))
-	fmt.Fprintf(w, "policy   %s, hash %s, mode %s, in force for %s\n", s.Policy, s.Hash, s.Mode, ago(s.Loaded))
+	mode := s.Mode
+	if s.Enforced != nil {
+		mode += " but for " + strings.Join(s.Enforced, ", ")
+	}
+	fmt.Fprintf(w, "policy   %s, hash %s, mode %s, in force for %s\n", s.Policy, s.Hash, mode, ago(s.Loaded))
 	fmt.Fprintf(w, "memory   %s old, %s\n", ago(s.Born), settled)
 	var wrong []string
+	if s.Paused != nil {
+		wrong = append(wrong, "paused: everything is accepted until "+clockText(*s.Paused)+"; gatepost pause 0 ends it")
+	}
 	if s.Refused != "" {
 		wrong = append(wrong, "the policy file as it is now was refused, the old one stays:\n  "+strings.ReplaceAll(s.Refused, "\n", "\n  "))
 	}

@@ -18,6 +18,8 @@ type decoder struct {
 	named  map[string][]string // the names in arrays of tables, such as those of [[rule]], to speak of them
 	bad    map[string]bool     // paths that something was reported about
 	errors Errors
+
+	enforced []bool // for each [[rule]]: it says enforce, and not 0%
 }
 
 // maxErrors bounds the work on a file of nothing but mistakes.
@@ -216,6 +218,7 @@ func describe(value any) string {
 func (d *decoder) compile(f *File) {
 	f.source.Observe = f.Mode == Observe
 	f.source.DelayReject = f.Server.DelayReject
+	d.observeOthers(f)
 	f.source.Mildest = f.Recipients.Mixed == MixedMildest
 	compiled, problems := policy.Compile(f.Vocabulary, f.source)
 	f.Policy = compiled

@@ -30,6 +30,11 @@ func Load(path string, vocabulary *policy.Vocabulary) (*File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the policy cannot be read: %w", err)
 	}
+	return LoadText(path, text, vocabulary)
+}
+
+// LoadText does what Load does with a text that is to stand in the file.
+func LoadText(path string, text []byte, vocabulary *policy.Vocabulary) (*File, error) {
 	return ParseWith(path, text, vocabulary, Reading{Now: time.Now(), File: readFile})
 }
 

@@ -2,6 +2,7 @@ package policyfile
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"golang.org/x/net/idna"
@@ -145,6 +146,7 @@ func (d *decoder) definitions(into *policy.Source, value any) {
 func (d *decoder) allRules(into *policy.Source, tables []table, value any) {
 	for i, r := range d.group("rule", value) {
 		var source policy.RuleSource
+		share := unset
 		t := table{"rule", []key{
 			{"name", text(&source.Name, anyText)},
 			{"when", text(&source.When, anyText)},
@@ -153,9 +155,62 @@ func (d *decoder) allRules(into *policy.Source, tables []table, value any) {
 			{"header", headers(&source.Header)},
 			{"at_once", flag(&source.AtOnce)},
 			{"observe", flag(&source.Observe)},
+			{"enforce", shareOf(&share)},
 		}}
 		d.keys(tables, t, item("rule", i), r)
+		d.enforceFor(&source, share, item("rule", i))
+		d.enforced = append(d.enforced, share > 0)
 		into.Rules = append(into.Rules, source)
+	}
+}
+
+// unset is the share of a rule that names none.
+const unset policy.Share = -1
+
+// shareOf reads a share of senders.
+func shareOf(into *policy.Share) reader {
+	return func(d *decoder, path string, value any) {
+		v, ok := value.(string)
+		if !ok {
+			d.wrong(path, "it is %s; write a share of senders in quotes, such as \"10%%\"", describe(value))
+			return
+		}
+		share, err := policy.ParseShare(v)
+		if err != nil {
+			d.wrong(path, "%v", err)
+			return
+		}
+		*into = share
+	}
+}
+
+// enforceFor makes a rule one for a share of senders. For all and for none of them it is what every rule is.
+func (d *decoder) enforceFor(r *policy.RuleSource, share policy.Share, path string) {
+	switch {
+	case share == unset:
+	case r.Observe:
+		d.wrong(join(path, "enforce"), "the rule has observe = true too; remove one of the two")
+	case share == 0:
+		r.Observe = true
+	case share < policy.WholeShare:
+		r.Share = share
+	}
+}
+
+// observeOthers makes the mode a matter of each rule where some say enforce in mode = "observe": those refuse, all others are observed. What
+// accepts or tags acts in every mode.
+func (d *decoder) observeOthers(f *File) {
+	if f.Mode != Observe || !slices.Contains(d.enforced, true) {
+		return
+	}
+	f.source.Observe = false
+	for i := range f.source.Rules {
+		switch r := &f.source.Rules[i]; {
+		case d.enforced[i]:
+			f.Enforced = append(f.Enforced, r.Name)
+		case r.Action != "accept" && r.Action != "tag":
+			r.Observe = true
+		}
 	}
 }
 

@@ -15,6 +15,7 @@ type File struct {
 	Hash string // the first 16 hexadecimal digits of the text's SHA-256: names this policy in logs and history
 
 	Mode       Mode
+	Enforced   []string // the rules that are enforced in mode observe too, because they say enforce
 	Listen     Listen
 	Server     Server
 	Trust      Trust

@@ -144,6 +144,7 @@ func TestSourceIsTheFileInItsOrder(t *testing.T) {
 				Name: "mark", When: `sender.domain in list.friends || header("List-Id").size() > 0`, Action: "tag", Observe: true,
 				Header: []policy.HeaderText{{Name: "X-Two", Value: "2"}, {Name: "X-One", Value: "from {sender.domain}"}},
 			},
+			{Name: "on-trial", When: `dmarc.result == "fail"`, Reply: "550 5.7.1 no", Share: 1000},
 		},
 	}
 	if !reflect.DeepEqual(f.Source(), want) {
