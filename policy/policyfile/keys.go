@@ -63,7 +63,7 @@ func (f *File) tables() []table {
 			{"half_life", long(&f.Reputation.HalfLife, time.Hour, 365*day)},
 			{"settle", long(&f.Reputation.Settle, 0, 365*day)},
 			{"correspondent", long(&f.Reputation.Correspondent, day, 400*day)},
-			{"freemail", array(&f.Reputation.Freemail, true, domain)},
+			{"freemail", array(&f.Reputation.Freemail, true, domainOrFile)},
 			{"unwanted", weightsOf(map[string]*float64{"unknown_recipient": &f.Reputation.UnknownRecipient, "content": &f.Reputation.Spam})},
 			{"wanted", weightsOf(map[string]*float64{"correspondent": &f.Reputation.FromCorrespondent, "content": &f.Reputation.Ham})},
 		}},

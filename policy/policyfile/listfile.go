@@ -64,6 +64,62 @@ func (d *decoder) listFiles(f *File, from Reading) {
 	}
 }
 
+// domainOrFile reads a domain, or the name of a file with more.
+func domainOrFile(s string) (string, error) {
+	if path, isFile := strings.CutPrefix(s, filePrefix); isFile {
+		return s, absolute(path)
+	}
+	return domain(s)
+}
+
+// freemailFiles puts the domains of the files that reputation.freemail names in the place of their names.
+func (d *decoder) freemailFiles(f *File, from Reading) {
+	var domains []string
+	for i, entry := range f.Reputation.Freemail {
+		path, isFile := strings.CutPrefix(entry, filePrefix)
+		if !isFile {
+			domains = append(domains, entry)
+			continue
+		}
+		if from.File == nil {
+			continue
+		}
+		f.Follow = append(f.Follow, path)
+		more, err := domainFile(path, from)
+		if err != nil {
+			d.wrong(item("reputation.freemail", i), "%v", err)
+		}
+		domains = append(domains, more...)
+	}
+	f.Reputation.Freemail = domains
+}
+
+// domainFile gives the domains of a file: one a line, and comments.
+func domainFile(path string, from Reading) ([]string, error) {
+	text, err := from.File(path)
+	if err != nil {
+		return nil, unreadable(path, err)
+	}
+	var out []string
+	for n, line := range strings.Split(string(text), "\n") {
+		entry := ParseListLine(line).Entry
+		if entry == "" {
+			continue
+		}
+		clean, err := domain(entry)
+		if err != nil {
+			return nil, fmt.Errorf("%s:%d: %w", path, n+1, err)
+		}
+		out = append(out, clean)
+	}
+	return out, nil
+}
+
+// unreadable says that a file which the policy names cannot be read.
+func unreadable(path string, err error) error {
+	return fmt.Errorf("the file %s cannot be read: %w; make it, empty if there is nothing to list", path, err)
+}
+
 // pairFiles reads the files of the tables of pairs: two columns, and comments.
 func (d *decoder) pairFiles(f *File, from Reading) {
 	if from.File == nil {
@@ -85,7 +141,7 @@ func (d *decoder) pairFiles(f *File, from Reading) {
 func pairFile(path string, from Reading) ([][2]string, error) {
 	text, err := from.File(path)
 	if err != nil {
-		return nil, fmt.Errorf("the file %s cannot be read: %w; make it, empty if there is nothing in it", path, err)
+		return nil, unreadable(path, err)
 	}
 	var out [][2]string
 	for n, line := range strings.Split(string(text), "\n") {
@@ -107,7 +163,7 @@ func (d *decoder) listFile(f *File, list *policy.NamedList, path string, from Re
 	f.Follow = append(f.Follow, path)
 	text, err := from.File(path)
 	if err != nil {
-		return fmt.Errorf("the file %s cannot be read: %w; make it, empty if there is nothing to list", path, err)
+		return unreadable(path, err)
 	}
 	for n, line := range strings.Split(string(text), "\n") {
 		one := ParseListLine(line)

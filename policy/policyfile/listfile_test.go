@@ -75,3 +75,32 @@ func FuzzListLine(f *testing.F) {
 		}
 	})
 }
+
+// TestFreemailFiles: reputation.freemail may name files, as package gatepost brings one.
+func TestFreemailFiles(t *testing.T) {
+	files := map[string]string{"/good": "# providers\nFreemail.example # since 2020\n\nmail.example\n", "/bad": "mail.example\nnobody@mail.example\n"}
+	read := func(entries string) (*File, error) {
+		return ParseWith("policy.toml", []byte("[reputation]\nfreemail = ["+entries+"]\n"), vocabulary(t), Reading{File: func(path string) ([]byte, error) {
+			if text, ok := files[path]; ok {
+				return []byte(text), nil
+			}
+			return nil, &fs.PathError{Op: "open", Path: path, Err: fs.ErrNotExist}
+		}})
+	}
+	f, err := read(`"own.example", "file:/good"`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"own.example", "freemail.example", "mail.example"}; !reflect.DeepEqual(f.Reputation.Freemail, want) || f.Follow[0] != "/good" {
+		t.Errorf("freemail is %q, want %q; follows %q", f.Reputation.Freemail, want, f.Follow)
+	}
+	for entries, want := range map[string]string{
+		`"file:/none"`: "policy.toml:2:13: reputation.freemail: the file /none cannot be read: open /none: file does not exist; make it, empty if there is nothing to list",
+		`"file:/bad"`:  `policy.toml:2:13: reputation.freemail: /bad:2: "nobody@mail.example" is no domain name; write for example forwarder.example`,
+		`"file:good"`:  `policy.toml:2:13: reputation.freemail: "good" is no absolute path; begin it with /`,
+	} {
+		if _, err := read(entries); err == nil || err.Error() != want {
+			t.Errorf("%s\ngot  %v\nwant %s", entries, err, want)
+		}
+	}
+}
