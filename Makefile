@@ -16,7 +16,7 @@ SUDO = $(shell [ "$$(id -u)" = 0 ] || echo '-exec "sudo --preserve-env=GATEPOST_
 help:
 	@echo "make build         the binary gatepost, in this folder"
 	@echo "make demo          real mail through a private Postfix with Gatepost behind it"
-	@echo "make test          every check: lint, unit, fuzz-short, postfix, demo, conformance"
+	@echo "make test          every check: lint, unit, fuzz-short, postfix, demo, simulate, conformance"
 	@echo "make lint          gofmt, go mod tidy, go vet, staticcheck"
 	@echo "make unit          tests with -race"
 	@echo "make fuzz-short    every fuzz target for FUZZTIME seconds, all of them for FUZZALL at most"
@@ -28,7 +28,7 @@ help:
 build:
 	CGO_ENABLED=0 go build -trimpath -o gatepost ./cmd/gatepost
 
-test: packages-needed lint unit fuzz-short postfix demo conformance
+test: packages-needed lint unit fuzz-short postfix demo simulate conformance
 	@echo "make test: all passed"
 
 # Installs what is missing as root or by sudo; the system's Postfix is not started.

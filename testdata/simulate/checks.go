@@ -37,7 +37,28 @@ func check(r, alone *run, all []*mail) bool {
 	signer := reputation.Judge(r.cell(reputation.TableDomain, "freshbrand.example"), r.cell(reputation.TableDomain, ""))
 	say(rows[freshESP].deferred >= 1000, "messages of the new ESP that were deferred: %d, to be 1000 at least so that the next line says something", rows[freshESP].deferred)
 	say(atLeastNeutral(band.Band) && atLeastNeutral(signer.Band), "the deferred ESP ends as %s (its author domain: %s)", band.Band, signer.Band)
+	for _, m := range meetings {
+		after, code := r.firsts[m.kind].deferred, "4xx"
+		if m.hard {
+			after, code = r.firsts[m.kind].refused, "5xx"
+		}
+		after -= r.firsts[m.kind].seen
+		say(after >= 0 && after <= m.within, "%s: first %s after %s, to be within %s", kindNames[m.kind], code, after.Round(time.Minute), m.within)
+	}
 	return ok
+}
+
+// meeting is what an attacker is to meet, and within what time of its first message.
+type meeting struct {
+	kind   kind
+	hard   bool // a 5xx
+	within time.Duration
+}
+
+// meetings: no 5xx that rests on a record comes before the memory has settled, on day 14.
+var meetings = []meeting{
+	{dictionary, false, 5 * time.Minute}, {dictionary, true, 14 * day}, {cracked, false, 15 * time.Minute}, {spoofer, true, time.Minute},
+	{snowshoe, false, 10 * day}, {snowshoe, true, 14 * day}, {botnet, false, day},
 }
 
 func near(a, b float64) bool { return math.Abs(a-b) <= 1e-6*math.Max(1, math.Abs(b)) }

@@ -56,7 +56,18 @@ func (r *run) table(rows [kinds]row) string {
 		fmt.Fprintf(w, "%d\t%d\t%d\t%d\t%s\t%d\t%d\t%s\t%s\t  %s %s\n", row.sent, row.accepted, row.junk, row.deferred, delay, row.refused, row.gaveUp, soft, hard, kindNames[k], r.why(kind(k)))
 	}
 	w.Flush()
+	fmt.Fprintf(&out, "%s\n%s\n", shares("wanted", rows[:forwardedSpam]), shares("unwanted", rows[forwardedSpam:]))
 	return out.String()
+}
+
+// shares gives in one line what became of several kinds together. A message that was deferred and then accepted counts for both.
+func shares(what string, rows []row) string {
+	var all row
+	for _, r := range rows {
+		all.sent, all.accepted, all.deferred, all.refused = all.sent+r.sent, all.accepted+r.accepted, all.deferred+r.deferred, all.refused+r.refused+r.gaveUp
+	}
+	part := func(n int) float64 { return 100 * float64(n) / float64(all.sent) }
+	return fmt.Sprintf("%s mail: %.1f %% accepted, %.2f %% deferred, %.2f %% refused or given up", what, part(all.accepted), part(all.deferred), part(all.refused))
 }
 
 // why names the rules that refused or deferred, with how often they spoke.

@@ -1,0 +1,172 @@
+package postfix
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	milter "github.com/d--j/go-milter"
+)
+
+// startRedis starts a redis-server of one test's own and gives its address.
+func startRedis(t *testing.T) string {
+	t.Helper()
+	if _, err := exec.LookPath("redis-server"); err != nil {
+		if os.Getenv("GATEPOST_CI") != "" {
+			t.Fatal("redis-server is not installed")
+		}
+		t.Skip("redis-server is not installed: apt-get install redis-server")
+	}
+	ports, err := FreePorts(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := exec.Command("redis-server", "--port", strconv.Itoa(ports[0]), "--bind", "127.0.0.1", "--dir", t.TempDir(), "--save", "")
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { server.Process.Kill(); server.Wait() })
+	address := fmt.Sprintf("127.0.0.1:%d", ports[0])
+	for range 200 {
+		if c, err := net.Dial("tcp", address); err == nil {
+			c.Close()
+			return address
+		}
+		time.Sleep(25 * time.Millisecond)
+	}
+	t.Fatal("redis-server does not listen")
+	return ""
+}
+
+// startSharing starts a daemon that counts in a Redis, and waits until it does. Its log is read by the function it gives.
+func startSharing(t *testing.T, redis string) (address string, log func() string) {
+	t.Helper()
+	ports, err := FreePorts(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, address := t.TempDir(), fmt.Sprintf("127.0.0.1:%d", ports[0])
+	policy := fmt.Sprintf(`mode = "enforce"
+[listen]
+milter = ["inet:%s"]
+admin = "unix:%s/admin.sock"
+[server]
+directory = %q
+delay_reject = false
+[dns]
+servers = ["127.0.0.1:1"]
+[store]
+kind = "redis"
+url = "redis://%s/0"
+[[limit]]
+name = "all"
+count = "messages"
+per = ["sender.domain"]
+rate = "1000/1d"
+[[rule]]
+name = "too-much"
+when = 'over.all'
+reply = "421 4.7.0 Too much"
+at_once = true
+`, address, dir, dir, redis)
+	file, logFile := filepath.Join(dir, "policy.toml"), filepath.Join(dir, "log")
+	if err := os.WriteFile(file, []byte(policy), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	out, err := os.Create(logFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	daemon := exec.Command(binary, "serve", "--policy", file)
+	daemon.Stderr = out
+	if err := daemon.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { daemon.Process.Kill(); daemon.Wait() })
+	log = func() string { text, _ := os.ReadFile(logFile); return string(text) }
+	for range 200 {
+		if c, err := net.DialTimeout("tcp", address, time.Second); err == nil {
+			c.Close()
+			return address, log
+		}
+		time.Sleep(25 * time.Millisecond)
+	}
+	t.Fatalf("gatepost serve does not listen:\n%s", log())
+	return "", nil
+}
+
+// storm sends messages through a session and counts those that are let through, until all are sent.
+func storm(t *testing.T, address string, domain string, messages int, passed, refused *atomic.Int64) {
+	client := milter.NewClient("tcp", address)
+	session, err := client.Session(nil)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer session.Close()
+	if _, err := session.Conn("mail.example.org", milter.FamilyInet, 1000, "192.0.2.1"); err != nil {
+		t.Error(err)
+		return
+	}
+	session.Helo("mail.example.org")
+	for range messages {
+		action, err := session.Mail("a@"+domain, "")
+		switch {
+		case err != nil:
+			t.Error(err)
+			return
+		case action.Type == milter.ActionContinue:
+			passed.Add(1)
+		case action.SMTPCode == 421:
+			refused.Add(1)
+		default:
+			t.Errorf("%+v", action)
+		}
+		session.Abort(nil)
+	}
+}
+
+// TestTwoDaemonsOneLimit: two daemons with one Redis enforce one limit. Of 10,000 messages through both the limit is let through, give or
+// take one. On a machine so busy that Redis did not answer a daemon in 50 ms it counted by itself for a while, as it should, and the log
+// says so: that try says nothing.
+func TestTwoDaemonsOneLimit(t *testing.T) {
+	const limit, events, sessions = 1000, 10_000, 8
+	redis := startRedis(t)
+	first, firstLog := startSharing(t, redis)
+	second, secondLog := startSharing(t, redis)
+	count := func(what string) int { return strings.Count(firstLog()+secondLog(), what) }
+	for try := range 8 {
+		for range 400 { // after a try in which it was away
+			if count("Redis is away") == count("Redis is back") {
+				break
+			}
+			time.Sleep(25 * time.Millisecond)
+		}
+		before := count("Redis is away")
+		var passed, refused atomic.Int64
+		var group sync.WaitGroup
+		for i := range sessions {
+			group.Go(func() {
+				storm(t, []string{first, second}[i%2], fmt.Sprintf("try%d.example", try), events/sessions, &passed, &refused)
+			})
+		}
+		group.Wait()
+		if count("Redis is away") != before {
+			continue
+		}
+		if n := passed.Load(); n < limit-1 || n > limit+1 || n+refused.Load() != events {
+			t.Errorf("%d were let through and %d refused of %d, under a limit of %d", n, refused.Load(), events, limit)
+		}
+		return
+	}
+	t.Error("Redis was away in every try")
+}
