@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"net"
-	"net/netip"
 	"time"
 )
 
@@ -57,7 +56,7 @@ type Handler interface {
 	// EndOfHeader says that the header is whole.
 	EndOfHeader(ctx context.Context)
 
-	// Body gives the next bytes of the body, at most MaxFrame, cut anywhere. They may be kept.
+	// Body gives the next bytes of the body, at most MaxFrame, cut anywhere. They are good until it returns.
 	Body(chunk []byte)
 
 	// EndOfMessage decides over the message. Edits made by e count when the response lets it pass. Continue and Accept are the same
@@ -102,9 +101,6 @@ type Client struct {
 	Port    uint16 // 0 when there is none
 	Address string // IP address, or path of a unix socket; "" for an unknown family
 }
-
-// Addr gives the client's address, or the zero Addr for a client without: local, or unknown to the MTA.
-func (c Client) Addr() netip.Addr { return ParseClient(c.Family, c.Address) }
 
 // Macros is what the MTA says beside an event.
 type Macros interface {

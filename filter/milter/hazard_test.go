@@ -429,12 +429,6 @@ func TestH17(t *testing.T) {
 	}
 }
 
-// TestH16: the library's own printf says nothing.
-func TestH16(t *testing.T) {
-	NewServer(Config{})
-	gomilter.LogWarning("this must go nowhere")
-}
-
 // TestReplies: a reply goes out whole in one frame, cleaned and in one line; what the handler says silently is not sent.
 func TestReplies(t *testing.T) {
 	r := &recorder{silent: Stages{Mail: true}, on: map[string]func() Response{

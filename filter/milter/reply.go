@@ -2,9 +2,8 @@ package milter
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
-
-	gomilter "github.com/d--j/go-milter"
 )
 
 // Response answers one event. The zero value is Continue.
@@ -58,8 +57,7 @@ func Reply(code int, enhanced string, lines ...string) Response {
 	for _, line := range lines {
 		clean = append(clean, printable(line, maxReplyLine))
 	}
-	// go-milter repeats the enhanced code on each line, and doubles % as the protocol asks.
-	return Response{verb: reply, code: code, text: enhanced + " " + strings.Join(clean, "\n")}
+	return Response{verb: reply, code: code, text: enhanced + " " + strings.TrimRight(strings.Join(clean, "\n"), "\n")}
 }
 
 // String gives the response as the SMTP client sees it, without line numbering.
@@ -104,18 +102,38 @@ func printable(text string, max int) string {
 	return string(clean)
 }
 
-// encode gives the response in go-milter's form.
-func (r Response) encode() *gomilter.Response {
+// put writes the response as a frame. The enhanced code stands on each line of a reply (RFC 2034 4), and % is doubled as the protocol asks.
+func (r Response) put(c *conn) {
 	switch r.verb {
 	case accept:
-		return gomilter.RespAccept
+		c.put(codeAccept)
 	case discard:
-		return gomilter.RespDiscard
+		c.put(codeDiscard)
 	case reply:
-		if encoded, err := gomilter.RejectWithCodeAndReason(uint16(r.code), r.text); err == nil {
-			return encoded
-		}
-		return gomilter.RespTempFail // Reply's bounds leave no way here
+		start := c.begin(codeReply)
+		c.out = append(r.appendLines(c.out), 0)
+		c.end(start)
+	default:
+		c.put(codeContinue)
 	}
-	return gomilter.RespContinue
+}
+
+func (r Response) appendLines(out []byte) []byte {
+	enhanced, text, _ := strings.Cut(r.text, " ")
+	for more := true; more; {
+		var line string
+		line, text, more = strings.Cut(text, "\n")
+		out = strconv.AppendInt(out, int64(r.code), 10)
+		if more {
+			out = append(out, '-')
+		} else {
+			out = append(out, ' ')
+		}
+		out = append(append(out, enhanced...), ' ')
+		out = append(out, strings.ReplaceAll(line, "%", "%%")...)
+		if more {
+			out = append(out, '\r', '\n')
+		}
+	}
+	return out
 }

@@ -3,23 +3,22 @@ package milter
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"net"
 	"sync"
 	"time"
-
-	gomilter "github.com/d--j/go-milter"
 )
 
 // Server accepts connections of MTAs and runs a session for each.
 type Server struct {
-	config Config
+	config  Config
+	buffers *buffers
 
 	mu        sync.Mutex
 	listeners map[net.Listener]bool
-	sessions  map[*guard]bool
-	over      int // sessions beyond the cap that are being told so
+	sessions  map[*conn]bool
+	cutOffs   []context.CancelFunc // end the contexts of handlers, one for each Serve
+	over      int                  // sessions beyond the cap that are being told so
 	stopping  bool
 	work      sync.WaitGroup
 }
@@ -38,17 +37,16 @@ func NewServer(c Config) *Server {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	silence.Do(func() { gomilter.LogWarning = func(string, ...any) {} })
-	return &Server{config: c, listeners: map[net.Listener]bool{}, sessions: map[*guard]bool{}}
+	return &Server{config: c, buffers: newBuffers(), listeners: map[net.Listener]bool{}, sessions: map[*conn]bool{}}
 }
-
-// silence turns the library's own warnings off: its printf is one variable for the process, and what it says of sender's
-// bytes is not escaped.
-var silence sync.Once
 
 // Serve accepts connections on all listeners until Shutdown, and closes them. It gives nil after Shutdown. Handlers get contexts that
 // end with ctx.
 func (s *Server) Serve(ctx context.Context, listeners ...net.Listener) error {
+	ctx, cutOff := context.WithCancel(ctx)
+	s.mu.Lock()
+	s.cutOffs = append(s.cutOffs, cutOff)
+	s.mu.Unlock()
 	failed := make(chan error, len(listeners))
 	for _, l := range listeners {
 		s.mu.Lock()
@@ -105,49 +103,47 @@ const maxOver = 100
 const overTimeout = 10 * time.Second
 
 // admit starts a session, or one that only says that there are too many.
-func (s *Server) admit(ctx context.Context, conn net.Conn) {
-	g := newGuard(conn, s.config.ReadTimeout, s.config.WriteTimeout)
+func (s *Server) admit(ctx context.Context, accepted net.Conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	over := len(s.sessions)-s.over >= s.config.MaxSessions
 	if s.stopping || over && s.over >= maxOver {
-		conn.Close()
+		accepted.Close()
 		return
 	}
-	s.sessions[g] = true
+	read, write := s.config.ReadTimeout, s.config.WriteTimeout
 	if over {
 		s.over++
-		g.read, g.write = overTimeout, overTimeout
+		read, write = overTimeout, overTimeout
 	}
+	c := newConn(accepted, s.buffers, read, write)
+	s.sessions[c] = true
 	s.work.Add(1)
-	ctx, g.cutOff = context.WithCancel(ctx)
-	go s.run(ctx, g, over)
+	go s.run(ctx, c, over)
 }
 
-func (s *Server) run(ctx context.Context, g *guard, over bool) {
+func (s *Server) run(ctx context.Context, c *conn, over bool) {
 	defer s.work.Done()
-	defer func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		delete(s.sessions, g)
+	defer c.giveBack()
+	defer s.left(c, over)
+	defer c.Close()
+	one := &session{ctx: ctx, conn: c, log: s.config.Logger, onPanic: s.config.OnPanic, newHandler: func() Handler {
 		if over {
-			s.over--
+			return full{}
 		}
-	}()
-	defer g.Conn.Close()
-	defer g.cutOff()
-	b := &backend{ctx: ctx, guard: g, log: s.config.Logger, onPanic: s.config.OnPanic, handler: full{}}
-	if !over {
-		b.handler = s.config.NewSession(g.RemoteAddr())
-	}
-	defer b.close()
-	// One library server a connection: neither its negotiation nor its sessions see the connection otherwise.
-	one := &oneShot{conn: g, done: make(chan struct{})}
-	g.onClose = one.Close
-	server := gomilter.NewServer(b.options()...)
-	server.Serve(one)
-	if err := g.failure; err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed) {
+		return s.config.NewSession(c.RemoteAddr())
+	}}
+	if err := one.run(); err != nil && !errors.Is(err, net.ErrClosed) {
 		s.config.Logger.Warn("a milter connection was closed", "error", err.Error())
+	}
+}
+
+func (s *Server) left(c *conn, over bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.sessions, c)
+	if over {
+		s.over--
 	}
 }
 
@@ -165,55 +161,38 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		s.cut(func(g *guard) bool { return !g.busy.Load() })
+		s.cut(func(c *conn) bool { return !c.busy.Load() })
 		select {
 		case <-ended:
+			s.endContexts()
 			return nil
 		case <-tick.C:
 		case <-ctx.Done():
-			s.cut(func(g *guard) bool { g.cutOff(); return true })
+			s.endContexts()
+			s.cut(func(*conn) bool { return true })
 			<-ended
 			return ctx.Err()
 		}
 	}
 }
 
-func (s *Server) cut(which func(*guard) bool) {
+func (s *Server) endContexts() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for g := range s.sessions {
-		if which(g) {
-			g.Conn.Close()
+	for _, cutOff := range s.cutOffs {
+		cutOff()
+	}
+}
+
+func (s *Server) cut(which func(*conn) bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.sessions {
+		if which(c) {
+			c.Close()
 		}
 	}
 }
-
-// oneShot is a listener that gives one connection, and then waits until that is closed.
-type oneShot struct {
-	conn  net.Conn
-	given bool
-	once  sync.Once
-	done  chan struct{}
-}
-
-// Accept implements net.Listener.
-func (o *oneShot) Accept() (net.Conn, error) {
-	if !o.given {
-		o.given = true
-		return o.conn, nil
-	}
-	<-o.done
-	return nil, net.ErrClosed
-}
-
-// Close implements net.Listener.
-func (o *oneShot) Close() error {
-	o.once.Do(func() { close(o.done) })
-	return nil
-}
-
-// Addr implements net.Listener.
-func (o *oneShot) Addr() net.Addr { return o.conn.LocalAddr() }
 
 // full is the handler of a session beyond the cap.
 type full struct{}
