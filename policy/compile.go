@@ -77,32 +77,43 @@ type compiler struct {
 	language *language
 	policy   *Policy
 	problems []Problem
+	checked  map[string]*ast.AST // the conditions of rules by their path, definitions inlined
 }
 
 // Compile makes a policy of what policy.toml states. With any problem there is no policy; all problems are given, in no order.
 func Compile(v *Vocabulary, source Source) (*Policy, []Problem) {
-	c := &compiler{source: source, policy: &Policy{
+	c := compilerOf(v, source)
+	return c.compiled(), c.problems
+}
+
+func compilerOf(v *Vocabulary, source Source) *compiler {
+	return &compiler{source: source, checked: map[string]*ast.AST{}, policy: &Policy{
 		vocabulary: v, observe: source.Observe, delayReject: source.DelayReject, mildest: source.Mildest, views: viewsOf(),
 	}}
-	language, err := newLanguage(v, c.lists(), c.pairsOf())
+}
+
+// compiled gives the policy, or nil where there are problems.
+func (c *compiler) compiled() *Policy {
+	language, err := newLanguage(c.policy.vocabulary, c.lists(), c.pairsOf())
 	if err != nil {
-		return nil, append(c.problems, Problem{Text: err.Error()})
+		c.problems = append(c.problems, Problem{Text: err.Error()})
+		return nil
 	}
 	c.language = language
 	c.definitions()
 	c.conditions()
-	for i, r := range source.Rules {
+	for i, r := range c.source.Rules {
 		c.rule(i, r)
 	}
 	if len(c.problems) > 0 {
-		return nil, c.problems
+		return nil
 	}
 	c.policy.headerNames = language.headers
 	c.lateness()
 	if len(c.problems) > 0 {
-		return nil, c.problems
+		return nil
 	}
-	return c.policy, nil
+	return c.policy
 }
 
 func viewsOf() map[string]ref.Val { return map[string]ref.Val{} }
@@ -261,6 +272,7 @@ func (c *compiler) condition(path string, r *rule, text string) {
 		c.reportAll(path, prefix, wrong)
 		return
 	}
+	c.checked[path] = whole
 	r.tree, r.atoms = c.policy.vocabulary.booleanTree(whole)
 	r.facts = c.policy.vocabulary.factsIn(whole.Expr())
 	r.risks = fallible(whole)

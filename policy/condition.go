@@ -41,7 +41,7 @@ func (c *Condition) Scope() Scope { return c.scope }
 // Conditions compiles the conditions of a source over v, nil for one with a mistake: Compile reports it. What they rest on, lists and
 // definitions, is taken from the source too.
 func Conditions(v *Vocabulary, source Source) []*Condition {
-	c := &compiler{source: source, policy: &Policy{vocabulary: v, views: viewsOf()}}
+	c := compilerOf(v, source)
 	language, err := newLanguage(v, c.lists(), c.pairsOf())
 	if err != nil {
 		return make([]*Condition, len(source.Conditions))
@@ -83,6 +83,7 @@ func (c *compiler) bare(source ConditionSource) *Condition {
 			out.facts = append(out.facts, c.policy.vocabulary.facts[id].Name)
 		}
 	}
+	c.checked[source.Path] = whole
 	program, err := c.plan(whole)
 	if err != nil {
 		c.report(source.Path, "%s%v", prefix, err)

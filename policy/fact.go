@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 
 	"cel.dev/cel-go/common/types"
@@ -98,9 +99,24 @@ type Fact struct {
 	Scope   Scope    // to what it belongs
 	Kind    Kind     // which list entries it is compared with
 	Words   []string // all values it can have, where they are few; else nil
+	Range   Range    // of a number
 	Trouble Value    // its value when its check was cut off, panicked or failed
 	Text    string   // one line for people
 }
+
+// Range is the least and the most that a number can be, both included. The zero Range knows no bounds.
+type Range struct{ Least, Most float64 }
+
+// String gives the range as people read it.
+func (r Range) String() string {
+	if math.IsInf(r.Most, 1) {
+		return fmt.Sprintf("%v or more", r.Least)
+	}
+	return fmt.Sprintf("from %v to %v", r.Least, r.Most)
+}
+
+// FromZero is the range of what is counted.
+func FromZero() Range { return Range{0, math.Inf(1)} }
 
 // Value is the value of a fact. The zero Value is "not there yet".
 type Value struct{ val ref.Val }
@@ -120,6 +136,14 @@ func DoubleOf(f float64) Value { return Value{types.Double(f)} }
 // StringsOf gives a list of texts. The slice must not change afterwards.
 func StringsOf(list []string) Value {
 	return Value{types.NewStringList(types.DefaultTypeAdapter, list)}
+}
+
+// Any gives the value as Go has it: a string, bool, int64, float64 or []string; nil when it is not there.
+func (v Value) Any() any {
+	if v.val == nil {
+		return nil
+	}
+	return v.val.Value()
 }
 
 // IsZero reports whether the value is not there.

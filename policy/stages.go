@@ -101,6 +101,7 @@ type RuleReport struct {
 	Decides Stage  // the earliest stage at which it can decide, with the rules above it
 	Settled Stage  // by then it is true or false
 	Speaks  Stage  // the earliest stage at which its decision is spoken
+	Alone   Stage  // the earliest stage at which it would be spoken if no rule stood above it
 	Waits   string // the rule above that makes it wait, "" for none
 	Dead    string // why it can never decide, "" when it can
 	Risks   []string
@@ -123,7 +124,7 @@ func (p *Policy) Report() []RuleReport {
 		case from > r.span.trueFrom:
 			report.Decides, report.Waits = from, because
 		}
-		report.Speaks = p.speaksAt(r, report.Decides)
+		report.Speaks, report.Alone = p.speaksAt(r, report.Decides), p.speaksAt(r, r.span.trueFrom)
 		out = append(out, report)
 		if !r.final() {
 			continue

@@ -3,7 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -15,7 +15,7 @@ import (
 )
 
 func newCheck() *cobra.Command {
-	asJSON := false
+	asJSON, strict := false, false
 	c := &cobra.Command{
 		Use:   "check [FILE]",
 		Short: "Say what is wrong with a policy, or in which order its rules act",
@@ -24,7 +24,13 @@ to do. A policy without mistakes is printed rule by rule: from which stage of th
 session on it can decide, where that is spoken, which rule above it makes it wait, and
 which rules can never decide.
 
-Exit status 0: the policy is good; 1: it is not; 2: it cannot be read.`,
+Then the rules are looked at together. A warning says what does not do what it seems to
+say: a rule that can never match, a refusal for good of what may pass, an exemption that
+anybody can claim; a remark says what may well be meant so. Each has its place and a
+witness: a message that shows it, told by how it differs from an ordinary one.
+
+Exit status 0: the policy is good; 1: it is not, or with --strict there is a warning;
+2: it cannot be read.`,
 		Example: "  gatepost check\n  gatepost check /tmp/new-policy.toml",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -36,13 +42,22 @@ Exit status 0: the policy is good; 1: it is not; 2: it cannot be read.`,
 			if err != nil {
 				return err
 			}
+			found, analysis := file.Analyse()
+			print := printCheck
 			if asJSON {
-				return printReportJSON(c, file.Policy.Report())
+				print = printCheckJSON
 			}
-			return printReport(c.OutOrStdout(), path, file)
+			if err := print(c, file, found, analysis); err != nil {
+				return err
+			}
+			if strict && slices.ContainsFunc(found, func(f policyfile.Finding) bool { return f.Level == policy.Warning }) {
+				return errNo
+			}
+			return nil
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	c.Flags().BoolVar(&strict, "strict", false, "exit status 1 when there is a warning")
 	return c
 }
 
@@ -74,19 +89,27 @@ func readPolicy(path string, read func(*policy.Vocabulary) (*policyfile.File, er
 	return file, err
 }
 
-func printReport(w io.Writer, path string, file *policyfile.File) error {
+// printCheck prints the order of events and what is doubtful.
+func printCheck(c *cobra.Command, file *policyfile.File, found []policyfile.Finding, analysis *policy.Analysis) error {
 	var out strings.Builder
-	fmt.Fprintf(&out, "%s: good, mode %s, %d rules\n", path, file.Mode, len(file.Policy.Report()))
+	report := file.Policy.Report()
+	fmt.Fprintf(&out, "%s: good, mode %s, %d rules\n", file.Name, file.Mode, len(report))
 	switch {
 	case file.Enforced != nil:
 		fmt.Fprintf(&out, "In this mode only %s may refuse; what others would do is said in the log and in X-Gatepost-Would; tags are added.\n", strings.Join(file.Enforced, ", "))
 	case file.Mode == policyfile.Observe:
 		out.WriteString("In this mode nothing is refused: what would be is said in the log and in X-Gatepost-Would; tags are added.\n")
 	}
-	for i, r := range file.Policy.Report() {
+	for i, r := range report {
 		fmt.Fprintf(&out, "%3d %-20s %-12s %s\n", i+1, r.Name, actionText(r), strings.Join(sentences(r), "; "))
 	}
-	_, err := fmt.Fprint(w, out.String())
+	out.WriteString(waiting(file, report))
+	out.WriteString(worstCase(file))
+	out.WriteString(findings(file, found))
+	if n := analysis.Undecided; n > 0 {
+		fmt.Fprintf(&out, "Not decided: %d questions about these rules would take too long.\n", n)
+	}
+	_, err := fmt.Fprint(c.OutOrStdout(), out.String())
 	return err
 }
 
@@ -126,34 +149,4 @@ func sentences(r policy.RuleReport) []string {
 		out = append(out, "false when "+strings.Join(r.Risks, " ")+" fails")
 	}
 	return out
-}
-
-func printReportJSON(c *cobra.Command, report []policy.RuleReport) error {
-	type row struct {
-		Name    string   `json:"name"`
-		Action  string   `json:"action"`
-		Code    int      `json:"code,omitempty"`
-		Observe bool     `json:"observe,omitempty"`
-		Enforce string   `json:"enforce,omitempty"`
-		Scope   string   `json:"scope"`
-		Decides string   `json:"decides,omitempty"`
-		Settled string   `json:"settled"`
-		Speaks  string   `json:"speaks,omitempty"`
-		Waits   string   `json:"waits,omitempty"`
-		Dead    string   `json:"dead,omitempty"`
-		Risks   []string `json:"risks,omitempty"`
-	}
-	rows := []row{}
-	for _, r := range report {
-		one := row{Name: r.Name, Action: r.Action.String(), Code: r.Code, Observe: r.Observe, Scope: r.Scope.String(),
-			Settled: r.Settled.String(), Waits: r.Waits, Dead: r.Dead, Risks: r.Risks}
-		if r.Share > 0 {
-			one.Enforce = r.Share.String()
-		}
-		if r.Dead == "" {
-			one.Decides, one.Speaks = r.Decides.String(), r.Speaks.String()
-		}
-		rows = append(rows, one)
-	}
-	return printJSON(c, rows)
 }

@@ -68,8 +68,8 @@ reply = "450 4.7.1 no"
 
 func TestCheckJSON(t *testing.T) {
 	status, out := run(t, "[[rule]]\nname = \"a\"\nwhen = 'client.trusted'\naction = \"accept\"\n", "check", "--json", "POLICY")
-	var rows []map[string]any
-	if err := json.Unmarshal([]byte(out), &rows); err != nil || status != exitDone || len(rows) != 1 || rows[0]["decides"] != "connect" {
+	var got struct{ Rules, Findings []map[string]any }
+	if err := json.Unmarshal([]byte(out), &got); err != nil || status != exitDone || len(got.Rules) != 1 || got.Rules[0]["decides"] != "connect" || got.Findings == nil {
 		t.Errorf("exit status %d, %v\n%s", status, err, out)
 	}
 }
