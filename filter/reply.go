@@ -171,7 +171,7 @@ func (s *Session) receivedSPF(findings []check.Finding, receiver string) []polic
 // rules add. They go from the last to the first, so that no deletion moves the number of a later one.
 func (s *Session) deletions(t *transaction, id string, tags []policy.Field) []Deletion {
 	keepResults := s.conn.trusted && s.settings.KeepFromTrusted && s.conn.role == roleMX
-	ours := append([]string{fieldID, fieldWould}, s.settings.Policy.Headers()...)
+	ours := s.ownFields()
 	for _, tag := range tags {
 		ours = append(ours, tag.Name)
 	}
@@ -180,14 +180,32 @@ func (s *Session) deletions(t *transaction, id string, tags []policy.Field) []De
 	for _, f := range t.header.Fields {
 		name := strings.ToLower(f.Name)
 		seen[name]++
-		bare := strings.TrimRight(f.Name, " \t")
-		forged := authres.IsName(f.Name) && !keepResults && authres.Claims(f.Value, id)
-		for _, own := range ours {
-			forged = forged || strings.EqualFold(bare, own)
-		}
-		if forged {
-			out = append([]Deletion{{f.Name, seen[name]}}, out...)
+		if isOneOf(f.Name, ours) || authres.IsName(f.Name) && !keepResults && authres.Claims(f.Value, id) {
+			out = append(out, Deletion{f.Name, seen[name]})
 		}
 	}
+	for name, n := range t.header.Beyond() { // nobody has read them, so none of them may be one of ours
+		for i := range n {
+			if isOneOf(name, ours) || authres.IsName(name) && !keepResults {
+				out = append(out, Deletion{name, seen[name] + i + 1})
+			}
+		}
+	}
+	slices.Reverse(out)
 	return out
+}
+
+// ownFields gives the names of the fields that only we write, whatever a message says.
+func (s *Session) ownFields() []string {
+	return append([]string{fieldID, fieldWould}, s.settings.Policy.Headers()...)
+}
+
+func isOneOf(name string, list []string) bool {
+	bare := strings.TrimRight(name, " \t")
+	return slices.ContainsFunc(list, func(own string) bool { return strings.EqualFold(bare, own) })
+}
+
+// watches reports whether a field's name is one that may have to be removed.
+func (s *Session) watches(name string) bool {
+	return authres.IsName(name) || isOneOf(name, append(s.ownFields(), spamFlag.Name))
 }

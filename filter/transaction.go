@@ -41,6 +41,7 @@ func newTransaction(s *Session, from Sender) *transaction {
 	}
 	t.paused = s.server.isPaused(t.now)
 	t.recipients = policy.NewRecipients(t.walk)
+	t.header.Watch(s.watches)
 	return t
 }
 

@@ -36,6 +36,12 @@ func ExtractAuthor(h *Header) Author {
 			a.addDomain(authorDomain(address))
 		}
 	}
+	for name, n := range h.Beyond() { // unread: whoever reads them may see anybody there
+		if is, _ := isFrom(name); is {
+			a.Fields += n
+			a.addDomain("")
+		}
+	}
 	if a.Fields == 1 && len(a.Domains) == 1 && a.Domains[0] != "" {
 		a.Domain = a.Domains[0]
 		if len(addresses) == 1 {

@@ -23,10 +23,18 @@ type Header struct {
 
 	size      int
 	truncated bool
+	watched   func(name string) bool
+	beyond    map[string]int
 }
 
 // NewHeader gives a header without fields.
 func NewHeader() *Header { return &Header{} }
+
+// Watch names the fields that are counted by name also beyond MaxHeader, where nothing is kept. From is always counted.
+func (h *Header) Watch(name func(string) bool) { h.watched = name }
+
+// Beyond gives how many fields of each watched name, in lower case, stand beyond MaxHeader.
+func (h *Header) Beyond() map[string]int { return h.beyond }
 
 // Add takes the next field, from the top. Folds may come as CRLF or, as MTAs hand them to a milter, as LF. Fields beyond MaxHeader are
 // counted and not kept.
@@ -35,9 +43,19 @@ func (h *Header) Add(name, value string) {
 	h.size += len(name) + len(":") + len(value) + len("\r\n")
 	if h.size > MaxHeader {
 		h.truncated = true
+		h.count(name)
 		return
 	}
 	h.Fields = append(h.Fields, Field{name, value})
+}
+
+func (h *Header) count(name string) {
+	if is, _ := isFrom(name); is || h.watched != nil && h.watched(name) {
+		if h.beyond == nil {
+			h.beyond = map[string]int{}
+		}
+		h.beyond[strings.ToLower(name)]++
+	}
 }
 
 // crlf gives folds their CR: an LF before a blank that has none. Any other LF is no fold, and stays what it is.

@@ -1,0 +1,74 @@
+package filter
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"gatepost.example/filter/message"
+)
+
+// TestHugeHeader: what stands beyond the part of a header that is kept can neither forge our results nor bring in a second author.
+func TestHugeHeader(t *testing.T) {
+	server := shippedServer(t, newKey(t))
+	filler := strings.Repeat("x", 90_000)
+	hostile := func(last ...message.Field) (Response, Edits) {
+		s := server.NewSession()
+		defer s.Close()
+		s.Connect(Client{Addr: netip.MustParseAddr("192.0.2.1"), Name: "mail.example.org", DaemonPort: "25", MTA: "mx.example.net"})
+		s.Helo("mail.example.org", TLS{})
+		s.Mail(Sender{Address: "a@example.org"})
+		s.Rcpt(Recipient{Address: "u@example.net", Resolved: "u@example.net", Mailer: "local"})
+		s.HeaderField("From", " a@example.org")
+		s.HeaderField("Authentication-Results", " other.example; none")
+		for size := 0; size <= message.MaxHeader; size += len(filler) {
+			s.HeaderField("X-Filler", filler)
+		}
+		for _, f := range last {
+			s.HeaderField(f.Name, f.Value)
+		}
+		s.EndOfHeader()
+		return s.EndOfMessage("4fTEST0001")
+	}
+	forged := message.Field{Name: "Authentication-Results", Value: " mx.example.net; dmarc=pass header.from=bank.example"}
+	_, edits := hostile(forged, message.Field{Name: "gatepost-id", Value: " 0000-0000"}, forged)
+	got := map[string]bool{}
+	for _, d := range edits.Delete {
+		got[fmt.Sprint(strings.ToLower(d.Name), d.Index)] = true
+	}
+	if len(got) != 3 || !got["authentication-results2"] || !got["authentication-results3"] || !got["gatepost-id1"] {
+		t.Errorf("deleted %v", edits.Delete)
+	}
+	for i := 1; i < len(edits.Delete); i++ {
+		if before, d := edits.Delete[i-1], edits.Delete[i]; strings.EqualFold(before.Name, d.Name) && before.Index < d.Index {
+			t.Errorf("a deletion moves a later one: %v", edits.Delete)
+		}
+	}
+	if response, _ := hostile(message.Field{Name: "From", Value: " ceo@bank.example"}); response.Verb != Refuse || response.Code != 550 {
+		t.Errorf("a second From field: %v", response)
+	}
+}
+
+// BenchmarkForgedFields: time is straight in the number of fields to remove.
+func BenchmarkForgedFields(b *testing.B) {
+	server := shippedServer(b, newKey(b))
+	for _, n := range []int{5_000, 10_000, 20_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			for b.Loop() {
+				s := server.NewSession()
+				s.Connect(Client{Addr: netip.MustParseAddr("192.0.2.1"), Name: "mail.example.org", DaemonPort: "25", MTA: "mx.example.net"})
+				s.Helo("mail.example.org", TLS{})
+				s.Mail(Sender{Address: "a@example.org"})
+				s.Rcpt(Recipient{Address: "u@example.net", Resolved: "u@example.net", Mailer: "local"})
+				s.HeaderField("From", " a@example.org")
+				for range n {
+					s.HeaderField("Authentication-Results", " mx.example.net; none")
+				}
+				s.EndOfHeader()
+				s.EndOfMessage("4fTEST0001")
+				s.Close()
+			}
+		})
+	}
+}
