@@ -2,6 +2,7 @@ package arc
 
 import (
 	"crypto/sha256"
+	"hash"
 	"slices"
 
 	"gatepost.example/filter/dkim"
@@ -42,8 +43,8 @@ func prepare(h *message.Header, body *message.BodyHasher) *chain {
 			return c
 		}
 		c.seals = append(c.seals, seal)
-		c.hashes = append(c.hashes, sealHash(h, c.sets[:i+1]))
 	}
+	c.hashes = sealHashes(h, c.sets)
 	last := c.sets[len(c.sets)-1]
 	if c.newest, c.failed = read(h.Fields[last.signed]); c.failed != nil {
 		return c
@@ -78,21 +79,22 @@ func judgeSeal(s *signature, i int) *failure {
 	return nil
 }
 
-// sealHash gives the hash that the newest of some sets' seals covers: results, message signature and seal of each instance in turn,
-// relaxed, the last seal without its signature (RFC 8617 5.1.1).
-func sealHash(h *message.Header, sets []set) []byte {
-	sum := sha256.New()
-	for i, s := range sets {
-		message.HashField(sum, message.Relaxed, h.Fields[s.results], false)
-		message.HashField(sum, message.Relaxed, h.Fields[s.signed], false)
+// sealHashes gives the hash that the seal of each set covers: results, message signature and seal of every instance up to its own,
+// relaxed, its own seal without the signature (RFC 8617 5.1.1). Each field is hashed at most twice, however long the chain.
+func sealHashes(h *message.Header, sets []set) [][]byte {
+	var out [][]byte
+	all := sha256.New()
+	for _, s := range sets {
+		message.HashField(all, message.Relaxed, h.Fields[s.results], false)
+		message.HashField(all, message.Relaxed, h.Fields[s.signed], false)
 		seal := h.Fields[s.seal]
-		last := i == len(sets)-1
-		if last {
-			seal.Value = dkim.Unsigned(seal.Value)
+		if own, err := all.(hash.Cloner).Clone(); err == nil { // SHA-256 always can
+			message.HashField(own, message.Relaxed, message.Field{Name: seal.Name, Value: dkim.Unsigned(seal.Value)}, true)
+			out = append(out, own.Sum(nil))
 		}
-		message.HashField(sum, message.Relaxed, seal, last)
+		message.HashField(all, message.Relaxed, seal, false)
 	}
-	return sum.Sum(nil)
+	return out
 }
 
 // signatures gives all whose keys are needed: the newest message signature and every seal.

@@ -103,7 +103,7 @@ func read(f message.Field) (*signature, *failure) {
 	if err != nil {
 		return nil, fail(CodeSyntax, "%s: %v", f.Name, err)
 	}
-	s := &signature{Signature: dkim.Signature{Length: -1}, has: map[string]bool{}}
+	s := &signature{Signature: dkim.Signature{Length: -1, Time: -1, Expires: -1}, has: map[string]bool{}}
 	for _, t := range tags {
 		s.has[t.Name] = true
 		switch t.Name {
@@ -111,6 +111,9 @@ func read(f message.Field) (*signature, *failure) {
 		case "cv":
 			s.chain = t.Value
 		case "h":
+			if strings.Count(t.Value, ":") >= dkim.MaxNames {
+				return nil, fail(CodeSyntax, "%s: h= has over %d names", f.Name, dkim.MaxNames)
+			}
 			for name := range strings.SplitSeq(t.Value, ":") {
 				s.names = append(s.names, strings.ToLower(strings.Trim(name, " \t\r\n")))
 			}

@@ -54,4 +54,5 @@ func TestVectorsOfOthers(t *testing.T) {
 			}
 		}
 	}
+	t.Logf("conformance: authres/vectors %d of %d", len(all.Vectors), len(all.Vectors))
 }

@@ -188,13 +188,15 @@ func (a *attempt) finding(result Result, why *Problem, b string) check.Finding {
 		{Type: "header", Name: "d", Value: a.Domain}, {Type: "header", Name: "s", Value: a.Selector},
 		{Type: "header", Name: "a", Value: a.Algorithm}, {Type: "header", Name: "b", Value: b},
 	}}
-	f.Detail = fmt.Sprintf("selector %s, %s", a.Selector, a.Algorithm)
+	if a.Selector+a.Algorithm != "" {
+		f.Detail = fmt.Sprintf("selector %s, %s", a.Selector, a.Algorithm)
+	}
 	if a.key != nil {
 		f.Detail += fmt.Sprintf(", %d bits", a.key.Bits())
 	}
 	if why != nil {
 		f.Code = why.Code
-		f.Detail += ": " + why.Text
+		f.Detail = strings.TrimPrefix(f.Detail+": "+why.Text, ": ")
 	}
 	return f
 }

@@ -23,10 +23,11 @@ type Signature struct {
 	Domain    string   // d= in lower case A-labels
 	Names     []string // h= in lower case
 	Identity  string   // i=, "" when it is left out
+	Within    string   // the domain of i=, in lower case A-labels; d= when it is left out
 	Length    int64    // l=, -1 without
 	Selector  string   // s= in lower case A-labels
-	Time      int64    // t=, 0 without
-	Expires   int64    // x=, 0 without
+	Time      int64    // t=, -1 without
+	Expires   int64    // x=, -1 without
 }
 
 // Problem is why a signature cannot be verified: the code, and what for the log.
@@ -44,7 +45,7 @@ func problem(code, format string, args ...any) *Problem {
 
 // ParseSignature reads the value of a DKIM-Signature field. With a problem it gives what could be read all the same, for the finding.
 func ParseSignature(value string) (*Signature, *Problem) {
-	s := &Signature{Length: -1}
+	s := &Signature{Length: -1, Time: -1, Expires: -1}
 	tags, err := ParseTags(value)
 	if err != nil {
 		return s, problem(CodeSyntax, "%v", err)
@@ -139,12 +140,12 @@ func (s *Signature) judge() *Problem {
 		return problem(CodeAlgorithm, "a=%s is not accepted", s.Algorithm)
 	case !contains(s.Names, "from"): // RFC 6376 5.4
 		return problem(CodeNoFrom, "h= does not name From")
-	case s.Expires > 0 && s.Time > 0 && s.Expires <= s.Time: // RFC 6376 3.5: x= must be greater than t=
+	case s.Expires >= 0 && s.Time >= 0 && s.Expires <= s.Time: // RFC 6376 3.5: x= must be greater than t=
 		return problem(CodeSyntax, "x= is not behind t=")
 	case len(s.BodyHash) != 32:
 		return problem(CodeSyntax, "bh= has %d bytes, not 32", len(s.BodyHash))
 	}
-	if s.Identity == "" {
+	if s.Within = s.Domain; s.Identity == "" {
 		return nil
 	}
 	at := strings.LastIndexByte(s.Identity, '@')
@@ -155,6 +156,7 @@ func (s *Signature) judge() *Problem {
 	if err != nil || domain != s.Domain && !strings.HasSuffix(domain, "."+s.Domain) { // RFC 6376 3.5
 		return problem(CodeIdentity, "i= is not within d=")
 	}
+	s.Within = domain
 	return nil
 }
 

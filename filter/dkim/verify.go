@@ -82,7 +82,7 @@ const allowance = 5 * time.Minute
 // timely judges t= and x= at a moment.
 func (s *Signature) timely(now time.Time) *Problem {
 	switch {
-	case s.Expires > 0 && s.Expires < 1<<40 && now.After(time.Unix(s.Expires, 0).Add(allowance)): // RFC 6376 3.5
+	case s.Expires >= 0 && s.Expires < 1<<40 && now.After(time.Unix(s.Expires, 0).Add(allowance)): // RFC 6376 3.5
 		return problem(CodeExpired, "it expired at %s", time.Unix(s.Expires, 0).UTC().Format(time.RFC3339))
 	case s.Time > now.Add(allowance).Unix(): // RFC 6376 3.5 lets verifiers ignore such signatures
 		return problem(CodeFuture, "it is dated in the future")
@@ -103,10 +103,8 @@ func (s *Signature) judgeBody(sum *message.BodySum) (Result, *Problem) {
 
 // judgeKey asks whether the key may be used for this signature.
 func (s *Signature) judgeKey(k *Key) *Problem {
-	if k.Strict && s.Identity != "" { // RFC 6376 3.6.1: t=s
-		if _, domain, _ := strings.Cut(s.Identity[strings.LastIndexByte(s.Identity, '@'):], "@"); !strings.EqualFold(domain, s.Domain) {
-			return problem(CodeKeyMismatch, "t=s forbids i= in a subdomain")
-		}
+	if k.Strict && s.Within != s.Domain { // RFC 6376 3.6.1: t=s
+		return problem(CodeKeyMismatch, "t=s forbids i= in a subdomain")
 	}
 	return nil
 }

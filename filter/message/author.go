@@ -1,6 +1,8 @@
 package message
 
 import (
+	"io"
+	"mime"
 	"slices"
 	"strings"
 
@@ -130,7 +132,7 @@ func (m *mailboxes) next() {
 	case '"':
 		m.quoted()
 	case '(':
-		m.comment()
+		m.comment(false)
 	case '<':
 		m.angle()
 	case ',', ';':
@@ -175,23 +177,39 @@ func (m *mailboxes) until(end byte) (text string, ok bool) {
 	return m.in[start:], false
 }
 
-// comment passes over a comment, which may hold comments.
-func (m *mailboxes) comment() {
-	for depth := 1; m.at < len(m.in); m.at++ {
-		switch m.in[m.at] {
+// comment passes over a comment, which may hold comments. One that holds an address and stands within another address is doubt: who knows
+// no comments sees the one, who does the other.
+func (m *mailboxes) comment(inAngle bool) {
+	start := m.at
+	for depth := 1; m.at < len(m.in); {
+		c := m.in[m.at]
+		m.at++
+		switch c {
 		case '\\':
 			m.at++
 		case '(':
 			depth++
 		case ')':
-			if depth--; depth == 0 {
-				m.at++
-				return
-			}
+			depth--
+		}
+		if depth == 0 {
+			text, before, after := m.in[start:m.at], m.in[:start-1], m.in[m.at:]
+			m.doubt = m.doubt || strings.ContainsAny(text, "@<>") && (inAngle || isWithin(before, after))
+			return
 		}
 	}
 	m.at = len(m.in)
 	m.doubt = true
+}
+
+// isWithin reports whether what stands between two texts divides an address: no blank on either side, or an @ or a dot next to it.
+func isWithin(before, after string) bool {
+	const blanks, ends = " \t", " \t,;:<>()\""
+	left, right := strings.TrimRight(before, blanks), strings.TrimLeft(after, blanks)
+	if strings.HasSuffix(left, "@") || strings.HasSuffix(left, ".") || strings.HasPrefix(right, "@") || strings.HasPrefix(right, ".") {
+		return true
+	}
+	return before != "" && after != "" && !strings.ContainsRune(ends, rune(before[len(before)-1])) && !strings.ContainsRune(ends, rune(after[0]))
 }
 
 // angle reads an address in angle brackets, without comments and blanks. A route before it is doubt: readers differ about it.
@@ -212,7 +230,7 @@ func (m *mailboxes) angle() {
 			m.doubt = m.doubt || !ok
 			b.WriteString(`"` + text + `"`)
 		case '(':
-			m.comment()
+			m.comment(true)
 		case '<', ',', ':', ';':
 			m.doubt = true
 			b.WriteByte(c)
@@ -238,8 +256,12 @@ func (m *mailboxes) endPart() {
 		m.take(address)
 	}
 	// An address before one in angles is a name, as contact forms and lists write it without quotes; all readers take the one in angles.
-	if len(p.angles) == 0 && strings.Contains(words, "@") {
-		m.take(strings.Join(strings.Fields(words), ""))
+	switch {
+	case len(p.angles) > 0:
+	case strings.Contains(words, "@"):
+		m.take(withoutBlanks(words))
+	case hidesAddress(words): // of no name: a reader that decodes it first sees one more author
+		m.doubt = true
 	}
 }
 
@@ -248,9 +270,43 @@ func (m *mailboxes) take(address string) {
 	if i := strings.LastIndexByte(address, '@'); i >= 0 {
 		local, domain = address[:i], address[i+1:]
 	}
-	quoted := strings.HasPrefix(local, `"`) && strings.HasSuffix(local, `"`)
-	if domain == "" || local == "" || !quoted && strings.ContainsAny(local, `@"`) {
+	// Of a quoted local part that looks like an address, some readers show the address in it.
+	if quoted := strings.HasPrefix(local, `"`) && strings.HasSuffix(local, `"`); quoted {
+		local = strings.Trim(local, `"`)
+	}
+	if domain == "" || local == "" || strings.ContainsAny(local, `@"<>`) || hidesAddress(local) {
 		m.doubt = true
 	}
 	m.found = append(m.found, address)
+}
+
+// withoutBlanks drops the blanks of an address, but for those in quotes.
+func withoutBlanks(address string) string {
+	var b strings.Builder
+	quoted := false
+	for i := 0; i < len(address); i++ {
+		switch c := address[i]; {
+		case c == '\\' && quoted && i+1 < len(address):
+			i++
+			b.WriteString(address[i-1 : i+1])
+		case c == '"':
+			quoted = !quoted
+			b.WriteByte(c)
+		case quoted || c != ' ' && c != '\t':
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
+}
+
+// decoder decodes encoded words of any charset to bytes: what makes an address is ASCII in all of them that mail uses.
+var decoder = mime.WordDecoder{CharsetReader: func(_ string, in io.Reader) (io.Reader, error) { return in, nil }}
+
+// hidesAddress reports whether the encoded words (RFC 2047) of a text hold what makes an address.
+func hidesAddress(text string) bool {
+	if !strings.Contains(text, "=?") {
+		return false
+	}
+	decoded, err := decoder.DecodeHeader(text)
+	return err != nil || strings.ContainsAny(decoded, "@<>")
 }

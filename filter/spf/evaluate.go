@@ -268,15 +268,11 @@ func (e *evaluation) mx(target string, d Directive) (bool, *trouble) {
 		if mx.Host == "" {
 			continue
 		}
-		// The questions for the hosts of one mx are bounded by their own limit, not by that of void answers.
+		// RFC 7208 4.6.4 counts terms as void. The questions for the hosts of one mx are bounded by their own limit: mail servers with
+		// IPv4 only must not make a permerror of a client with IPv6.
 		answer := e.ask(mx.Host, e.family())
 		if answer.Trouble() {
 			return false, &trouble{TempError, CodeDNS, answer.Detail}
-		}
-		if answer.Status != resolve.Found {
-			if e.voids++; e.voids > maxVoids {
-				return false, permError(CodeVoid, "over %d questions have an empty answer", maxVoids)
-			}
 		}
 		if e.within(answer.Addrs, d) {
 			return true, nil

@@ -58,17 +58,24 @@ func parseMacros(text string, exp bool) ([]macro, error) {
 }
 
 func parseMacro(body string, exp bool) (macro, error) {
-	bad := fmt.Errorf("%%{%s} is no macro", body)
-	if body == "" {
-		return macro{}, bad
+	m, ok := readMacro(body, exp)
+	if !ok {
+		return m, fmt.Errorf("%%{%s} is no macro", body)
 	}
-	m := macro{letter: body[0] | 0x20, escape: body[0] < 'a'}
+	return m, nil
+}
+
+func readMacro(body string, exp bool) (m macro, ok bool) {
+	if body == "" {
+		return m, false
+	}
+	m = macro{letter: body[0] | 0x20, escape: body[0] < 'a'}
 	letters := "slodiphv"
 	if exp {
 		letters += "crt"
 	}
 	if strings.IndexByte(letters, m.letter) < 0 || body[0] < 'A' {
-		return m, bad
+		return m, false
 	}
 	rest := body[1:]
 	digits := len(rest) - len(strings.TrimLeft(rest, "0123456789"))
@@ -78,18 +85,15 @@ func parseMacro(body string, exp bool) (macro, error) {
 			n = 128 // more than any name has
 		}
 		if n == 0 { // RFC 7208 7.1: at least one part
-			return m, bad
+			return m, false
 		}
 		m.keep, rest = n, rest[digits:]
 	}
 	if rest != "" && (rest[0] == 'r' || rest[0] == 'R') {
 		m.reverse, rest = true, rest[1:]
 	}
-	if strings.Trim(rest, ".-+,/_=") != "" {
-		return m, bad
-	}
 	m.delimiters = rest
-	return m, nil
+	return m, strings.Trim(rest, ".-+,/_=") == ""
 }
 
 // checkMacroString reports what is wrong with a macro-string outside of explanations.

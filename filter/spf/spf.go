@@ -84,7 +84,7 @@ func splitSender(sender string) (local, domain string) {
 }
 
 // cleanDomain gives a domain in lower case A-labels; false for one that RFC 7208 4.3 does not let us ask about: malformed, an address
-// literal, a single label.
+// literal, a single label. What stands in quotes or parentheses is malformed: programs disagree about where such a domain ends.
 func cleanDomain(name string) (string, bool) {
 	name = strings.ToLower(strings.TrimSuffix(name, "."))
 	if strings.ContainsFunc(name, func(r rune) bool { return r >= 0x80 }) {
@@ -94,11 +94,11 @@ func cleanDomain(name string) (string, bool) {
 		}
 		name = ascii
 	}
-	if len(name) > 253 || !strings.Contains(name, ".") || strings.ContainsAny(name, "[]") {
+	if len(name) > 253 || !strings.Contains(name, ".") {
 		return name, false
 	}
 	for label := range strings.SplitSeq(name, ".") {
-		if label == "" || len(label) > 63 {
+		if label == "" || len(label) > 63 || strings.Trim(label, "abcdefghijklmnopqrstuvwxyz0123456789-_") != "" { // RFC 5321 4.1.2, and _
 			return name, false
 		}
 	}

@@ -245,3 +245,65 @@ func TestFindings(t *testing.T) {
 		t.Errorf("HELO: %+v", f)
 	}
 }
+
+// TestMailServersOfOneFamily: RFC 7208 4.6.4 counts terms as void; the mail servers of one mx that have no IPv6 make no permerror.
+func TestMailServersOfOneFamily(t *testing.T) {
+	zone := "example.org TXT \"v=spf1 mx ip6:2001:db8::/32 -all\"\n"
+	for i := range 5 {
+		zone += fmt.Sprintf("example.org MX %d m%d.example.org\nm%d.example.org A 203.0.113.1\n", i, i, i)
+	}
+	if v := ask(t, zone, "2001:db8::1", "a@example.org"); v.Result != Pass {
+		t.Errorf("%s %s (%s)", v.Result, v.Code, v.Detail)
+	}
+}
+
+// TestConfusedSenders: the attacks on how programs cut a MAIL FROM or HELO name apart (Chen, Paxson and Jiang, Composition Kills, 2020):
+// none passes for victim.test, and where the domain is malformed nobody is asked (RFC 7208 4.3).
+func TestConfusedSenders(t *testing.T) {
+	const zone = `
+evil.test      TXT "v=spf1 ip4:192.0.2.1 -all"
+*.evil.test    TXT "v=spf1 ip4:192.0.2.1 -all"
+victim.test    TXT "v=spf1 ip4:203.0.113.1 -all"
+*.victim.test  TXT "v=spf1 ip4:203.0.113.1 -all"
+`
+	for sender, want := range map[string]string{
+		"a@evil.test":                           "pass evil.test",
+		"a@victim.test":                         "fail victim.test",
+		`"a@evil.test"@victim.test`:             "fail victim.test",
+		`"@evil.test"@victim.test`:              "fail victim.test",
+		`a@victim.test"@evil.test`:              "pass evil.test",
+		"@evil.test:a@victim.test":              "fail victim.test",
+		"@evil.test,@b.evil.test:a@victim.test": "fail victim.test",
+		"a@victim.test(.evil.test":              "none",
+		"a@(evil.test)victim.test":              "none",
+		"a@victim.test(@evil.test":              "pass evil.test",
+		"a@evil.test(.victim.test":              "none",
+		"a@victim.test'.evil.test":              "none",
+		`a@victim.test".evil.test`:              "none",
+		"a@victim.test,.evil.test":              "none",
+		"a@victim.test;.evil.test":              "none",
+		"a@victim.test .evil.test":              "none",
+		"a@victim.test\x00.evil.test":           "none",
+		"a@victim.test\r\n.evil.test":           "none",
+		"a@victim.test\\.evil.test":             "none",
+		"a@<evil.test>.victim.test":             "none",
+		"a@victim.test@evil.test":               "pass evil.test",
+		"a@[192.0.2.1]":                         "none",
+		"a@victim.test.":                        "fail victim.test",
+		"a@.victim.test":                        "none",
+		"a@victim\u3002test":                    "fail victim.test",
+		"a":                                     "none",
+	} {
+		v := ask(t, zone, "192.0.2.1", sender)
+		got := string(v.Result)
+		if v.Result != None {
+			got += " " + v.Domain
+		}
+		if got != want {
+			t.Errorf("%q: %s, want %s", sender, got, want)
+		}
+		if helo := CheckHelo(context.Background(), resolvetest.Must(zone), Query{Client: netip.MustParseAddr("192.0.2.1"), Helo: sender}); helo.Result == Pass && helo.Domain != "evil.test" {
+			t.Errorf("HELO %q passes for %s", sender, helo.Domain)
+		}
+	}
+}

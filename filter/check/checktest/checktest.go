@@ -9,15 +9,15 @@ import (
 
 // Bounds of Linear.
 const (
-	small  = 32 << 10
+	small  = 16 << 10
 	growth = 8
-	quick  = 200 * time.Millisecond // what takes less is no concern, whatever its curve
+	quick  = 250 * time.Millisecond // what takes less is no concern, whatever its curve
 	rounds = 6
 	plain  = time.Second // what takes more is told after two tries
 )
 
 // Linear fails the test when reading many copies of a piece is slower than linear: eight times the text at three times the price of
-// that, in the best of several tries, and only where it costs a fifth of a second. Anything quadratic takes seconds at this size.
+// that, in the best of several tries, and only where it costs a quarter of a second. Anything quadratic takes seconds at this size.
 func Linear(t testing.TB, head, piece string, read func(text string)) {
 	t.Helper()
 	if piece == "" {

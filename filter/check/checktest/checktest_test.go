@@ -22,7 +22,7 @@ func TestLinear(t *testing.T) {
 	Linear(linear, "", "ab", func(text string) { strings.Count(text, "b") })
 	quadratic := &told{}
 	Linear(quadratic, "", "ab", func(text string) {
-		time.Sleep(time.Duration(len(text)) * time.Duration(len(text)) / 60)
+		time.Sleep(time.Duration(len(text)) * time.Duration(len(text)) / 15)
 	})
 	if linear.failed || !quadratic.failed {
 		t.Errorf("linear %v, quadratic %v", linear.failed, quadratic.failed)
