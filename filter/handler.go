@@ -5,8 +5,10 @@ import (
 	"errors"
 	"strconv"
 	"strings"
+	"time"
 
 	"gatepost.example/filter/milter"
+	"gatepost.example/policy"
 )
 
 // Handler is a session behind the milter protocol: it reads the MTA's macros and speaks the session's answers. After QUIT_NC the same
@@ -15,6 +17,7 @@ type Handler struct {
 	server  *Server
 	session *Session
 	tls     TLS
+	open    bool // a session is under way, for the metrics
 }
 
 var _ milter.Handler = (*Handler)(nil)
@@ -32,6 +35,9 @@ func (h *Handler) Negotiate(o milter.Offer) milter.Options {
 
 // Connect implements milter.Handler.
 func (h *Handler) Connect(_ context.Context, c milter.Client, m milter.Macros) milter.Response {
+	defer h.server.measureStage(policy.Connect, time.Now())
+	h.server.metrics.SessionBegan()
+	h.open = true
 	name := c.Host
 	if strings.HasPrefix(name, "[") {
 		name = "" // the MTA could not verify one
@@ -44,6 +50,7 @@ func (h *Handler) Connect(_ context.Context, c milter.Client, m milter.Macros) m
 
 // Helo implements milter.Handler.
 func (h *Handler) Helo(_ context.Context, name string, m milter.Macros) milter.Response {
+	defer h.server.measureStage(policy.Helo, time.Now())
 	h.readTLS(m)
 	return encode(h.session.Helo(name, h.tls))
 }
@@ -58,12 +65,14 @@ func (h *Handler) readTLS(m milter.Macros) {
 
 // Mail implements milter.Handler.
 func (h *Handler) Mail(_ context.Context, from, _ string, m milter.Macros) milter.Response {
+	defer h.server.measureStage(policy.Mail, time.Now())
 	h.readTLS(m)
 	return encode(h.session.Mail(Sender{Address: from, User: m.Get("{auth_authen}"), Method: m.Get("{auth_type}"), TLS: h.tls}))
 }
 
 // Rcpt implements milter.Handler.
 func (h *Handler) Rcpt(_ context.Context, to, _ string, m milter.Macros) milter.Response {
+	defer h.server.measureStage(policy.Rcpt, time.Now())
 	return encode(h.session.Rcpt(Recipient{
 		Address: to, Resolved: m.Get("{rcpt_addr}"), Mailer: m.Get("{rcpt_mailer}"), Host: m.Get("{rcpt_host}"),
 	}))
@@ -80,6 +89,7 @@ func (h *Handler) Body(chunk []byte) { h.session.Body(chunk) }
 
 // EndOfMessage implements milter.Handler: deletions come first, for an insertion moves the numbers of its name.
 func (h *Handler) EndOfMessage(_ context.Context, e milter.Editor, m milter.Macros) milter.Response {
+	defer h.server.measureStage(policy.Data, time.Now())
 	response, edits := h.session.EndOfMessage(m.Get("i"))
 	if err := edits.apply(e); err != nil {
 		h.server.warnOnce(h.server.log, "the MTA did not take a change of the message: "+err.Error())
@@ -106,6 +116,10 @@ func (h *Handler) Abort() { h.session.Abort() }
 
 // Close implements milter.Handler.
 func (h *Handler) Close() {
+	if h.open {
+		h.server.metrics.SessionEnded()
+		h.open = false
+	}
 	h.session.Close()
 	settings := h.session.settings
 	h.session, h.tls = h.server.NewSession(), TLS{}

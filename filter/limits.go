@@ -139,6 +139,9 @@ func (s *Session) answer(q question, r state.Result, o occasion, now time.Time) 
 	if q.n > 0 {
 		v = q.limit.arithmetic.Counted(r, q.band, q.n)
 	}
+	if q.n > 0 && r.Over {
+		s.server.metrics.Over(q.limit.Name)
+	}
 	if r.Cell.Mark && !r.Before.Mark {
 		s.log.LogAttrs(context.Background(), slog.LevelError, "limit tripped; over until it is reset",
 			slog.String("limit", q.limit.Name), slog.String("key", printable(q.key)), slog.String("id", s.id()))

@@ -45,6 +45,7 @@ func (r Record) What() string {
 func (s *Session) record(l Record) {
 	s.told = true
 	l.Evidence, l.Paused = s.conn.evidence, s.paused()
+	s.server.measureRecord(l)
 	if s.server.onRecord != nil {
 		l.Findings = s.allTasks().findings()
 		s.server.onRecord(l)

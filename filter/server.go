@@ -9,6 +9,7 @@ import (
 
 	"gatepost.example/filter/correspondent"
 	"gatepost.example/filter/dnsbl"
+	"gatepost.example/filter/metric"
 	"gatepost.example/filter/milter"
 	"gatepost.example/filter/resolve"
 	"gatepost.example/filter/state"
@@ -24,6 +25,7 @@ type Server struct {
 	store    state.Store
 	own      *correspondent.Own
 	recent   recent
+	metrics  *metric.Metrics
 	given    map[string]policy.Value
 	log      *slog.Logger
 	now      func() time.Time
@@ -41,6 +43,7 @@ type Deps struct {
 	Watch    *dnsbl.Watch            // tests the blocklists; nil where every list is to be used untested
 	Store    state.Store             // the memory; nil for one that ends with the server
 	Given    map[string]policy.Value // values that facts of the memory have whatever it says; nil for none
+	Metrics  *metric.Metrics         // nil counts nothing
 	Log      *slog.Logger
 	Now      func() time.Time // nil for the clock
 	NewID    func() string    // nil for random ids
@@ -50,7 +53,8 @@ type Deps struct {
 // NewServer gives a server that follows settings until Reload.
 func NewServer(settings *Settings, d Deps) *Server {
 	s := &Server{
-		resolver: d.Resolver, watch: d.Watch, store: d.Store, given: d.Given, log: d.Log, now: d.Now, newID: d.NewID, onRecord: d.OnRecord, warned: map[string]bool{},
+		resolver: d.Resolver, watch: d.Watch, store: d.Store, given: d.Given, log: d.Log, now: d.Now, newID: d.NewID, onRecord: d.OnRecord, metrics: d.Metrics,
+		warned: map[string]bool{},
 	}
 	if s.now == nil {
 		s.now = time.Now

@@ -256,6 +256,7 @@ func (s *Session) EndOfMessage(queueID string) (Response, Edits) {
 	}
 	s.finish(t)
 	response, edits := s.conclude(t)
+	s.measureMessage(t, response, edits)
 	t.refused = response.Verb == Refuse
 	s.learn(t, true)
 	s.drop()
@@ -305,6 +306,7 @@ func (s *Session) Abort() {
 
 func (s *Session) drop() {
 	s.msg.tasks.stop()
+	s.server.measureFindings(s.msg.tasks)
 	if s.msg.body != nil {
 		s.msg.body.Close()
 	}
@@ -326,6 +328,7 @@ func (s *Session) Close() {
 	}
 	s.Abort()
 	s.conn.tasks.stop()
+	s.server.measureFindings(s.conn.tasks)
 	if len(s.conn.leaving) > 0 {
 		s.server.store.Do(context.Background(), s.conn.now, s.conn.leaving)
 		s.conn.leaving = nil

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -53,21 +52,7 @@ func (d *daemon) openAdmin(socket policyfile.Endpoint) net.Listener {
 
 // serveAdmin serves commands until ctx ends.
 func (d *daemon) serveAdmin(ctx context.Context, listener net.Listener) {
-	server := &http.Server{
-		Handler:     http.TimeoutHandler(d.adminRoutes(), adminTime, "the daemon did not answer in time"),
-		ReadTimeout: adminTime, WriteTimeout: 2 * adminTime, MaxHeaderBytes: 1 << 16,
-		ErrorLog: slog.NewLogLogger(d.log.Handler(), slog.LevelWarn),
-	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		<-ctx.Done()
-		server.Close()
-	}()
-	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-		d.log.Error("commands cannot reach the daemon any more", "socket", listener.Addr().String(), "error", err.Error())
-	}
-	<-done
+	d.serveWeb(ctx, listener, d.adminRoutes(), "commands cannot reach the daemon any more")
 }
 
 // listenAdmin makes the socket for group gatepost, where there is one. A socket that another daemon answers at is left alone.

@@ -55,6 +55,7 @@ func TestImportsGoOneWay(t *testing.T) {
 		"filter/check":               {"filter/message", "filter/resolve", "policy"},
 		"filter/check/checktest":     nil,
 		"filter/authres":             {"filter/check"},
+		"filter/metric":              nil,
 		"filter/milter":              nil,
 		"filter/iprev":               contract,
 		"filter/spf":                 contract,
@@ -70,9 +71,10 @@ func TestImportsGoOneWay(t *testing.T) {
 		"filter/dkim":                contract,
 		"filter/dmarc":               contract,
 		"filter/arc":                 append([]string{"filter/dkim", "filter/authres"}, contract...),
-		"filter":                     append([]string{"filter/authres", "filter/milter", "filter/iprev", "filter/spf", "filter/mx", "filter/helo", "filter/dnsbl", "filter/state", "filter/limit", "filter/greylist", "filter/submission", "filter/reputation", "filter/correspondent", "filter/dkim", "filter/dmarc", "filter/arc", "policy/policyfile"}, contract...),
+		"filter":                     append([]string{"filter/authres", "filter/milter", "filter/iprev", "filter/spf", "filter/mx", "filter/helo", "filter/dnsbl", "filter/metric", "filter/state", "filter/limit", "filter/greylist", "filter/submission", "filter/reputation", "filter/correspondent", "filter/dkim", "filter/dmarc", "filter/arc", "policy/policyfile"}, contract...),
 		"filter/play":                append([]string{"filter", "filter/dnsbl", "filter/iprev", "filter/resolve/resolvetest", "policy/policyfile"}, contract...),
-		"cmd/gatepost":               append([]string{"filter", "filter/authres", "filter/limit", "filter/state", "filter/submission", "filter/dmarc", "filter/dnsbl", "filter/play", "filter/milter", "policy/policyfile"}, contract...),
+		"cmd/gatepost/logging":       {"policy/policyfile"},
+		"cmd/gatepost":               append([]string{"cmd/gatepost/logging", "filter", "filter/authres", "filter/limit", "filter/metric", "filter/state", "filter/submission", "filter/dmarc", "filter/dnsbl", "filter/play", "filter/milter", "policy/policyfile"}, contract...),
 	}
 	for name, imported := range imports(t) {
 		may, known := allowed[name]
@@ -92,7 +94,8 @@ func TestLibrariesStayInTheirRoom(t *testing.T) {
 	rooms := map[string][]string{
 		"cel.dev/":               {"policy"},
 		"github.com/BurntSushi/": {"policy/policyfile"},
-		"github.com/coreos/":     {"cmd/gatepost"},
+		"github.com/coreos/":     {"cmd/gatepost", "cmd/gatepost/logging"},
+		"github.com/prometheus/": {"filter/metric"},
 		"github.com/d--j/":       nil, // plays the MTA in tests
 		"github.com/miekg/dns":   {"filter/resolve", "filter/resolve/resolvetest"},
 		"github.com/spf13/":      {"cmd/gatepost"},

@@ -14,16 +14,15 @@ import (
 	"syscall"
 	"time"
 
-	sdnotify "github.com/coreos/go-systemd/v22/daemon"
-	"golang.org/x/term"
-
 	"gatepost.example/filter"
 	"gatepost.example/filter/dnsbl"
+	"gatepost.example/filter/metric"
 	"gatepost.example/filter/milter"
 	"gatepost.example/filter/resolve"
 	"gatepost.example/filter/state"
 	"gatepost.example/filter/submission"
 	"gatepost.example/policy/policyfile"
+	sdnotify "github.com/coreos/go-systemd/v22/daemon"
 )
 
 // stopTime is how long sessions under way may take to end after SIGTERM.
@@ -33,7 +32,8 @@ const stopTime = 10 * time.Second
 type daemon struct {
 	path     string
 	log      *slog.Logger
-	level    *slog.LevelVar
+	logs     *logs
+	metrics  *metric.Metrics
 	resolver *resolve.Client
 	watch    *dnsbl.Watch
 	store    state.Store
@@ -67,9 +67,10 @@ func runDaemon(ctx context.Context, path string, logs io.Writer) error {
 	if err := ensureDirectory(file.Server.Directory); err != nil {
 		return err
 	}
-	d := &daemon{path: path, directory: file.Server.Directory, file: file, level: &slog.LevelVar{}, since: time.Now(), reloads: make(chan chan error), beats: make(chan struct{})}
-	d.level.Set(file.Log.Level)
-	d.log = newLog(logs, file.Log.Format, d.level)
+	d := &daemon{path: path, directory: file.Server.Directory, file: file, since: time.Now(), reloads: make(chan chan error), beats: make(chan struct{})}
+	if d.logs, d.log, err = openLog(logs, file); err != nil {
+		return err
+	}
 	open, err := d.open()
 	if err != nil {
 		return err
@@ -84,6 +85,11 @@ func runDaemon(ctx context.Context, path string, logs io.Writer) error {
 	defer cancel()
 	background.Go(func() { d.watch.Run(ctx) })
 	background.Go(func() { d.watchdog(ctx, d.tell) })
+	background.Go(func() { d.logs.run(ctx) })
+	background.Go(func() { d.watchDNS(ctx) })
+	if l := d.openHTTP(); l != nil {
+		background.Go(func() { d.serveHTTP(ctx, l) })
+	}
 	if open.admin != nil {
 		background.Go(func() { d.serveAdmin(ctx, open.admin) })
 	}
@@ -127,6 +133,7 @@ func (d *daemon) serve(ctx context.Context, listeners []net.Listener) error {
 
 func (d *daemon) wire() error {
 	d.resolver = newResolver(d.file, d.log)
+	d.metrics = d.newMetrics()
 	store, err := openStore(d.file, d.log)
 	if err != nil {
 		return err
@@ -137,11 +144,11 @@ func (d *daemon) wire() error {
 	if err != nil {
 		return errors.Join(err, store.Close())
 	}
-	d.filter = filter.NewServer(settings, filter.Deps{Resolver: d.resolver, Watch: d.watch, Store: d.store, Log: d.log})
+	d.filter = filter.NewServer(settings, filter.Deps{Resolver: d.resolver, Watch: d.watch, Store: d.store, Metrics: d.metrics, Log: d.log})
 	d.took(d.file, settings)
 	d.resumePause()
 	d.milter = milter.NewServer(milter.Config{
-		MaxSessions: d.file.Listen.Sessions, Logger: d.log,
+		MaxSessions: d.file.Listen.Sessions, Logger: d.log, OnPanic: func(any, []byte) { d.metrics.Panic() },
 		NewSession: func(net.Addr) milter.Handler { return d.filter.NewHandler() },
 	})
 	return nil
@@ -180,6 +187,7 @@ func (d *daemon) took(file *policyfile.File, set *filter.Settings) {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.metrics.Policy(file.Hash, string(file.Mode))
 	d.file, d.maps, d.lists, d.stamps, d.loaded, d.refused = file, set.Maps, set.Lists, stamps, time.Now(), ""
 }
 
@@ -232,6 +240,7 @@ func (d *daemon) reload(why string) error {
 		d.mu.Lock()
 		d.refused = err.Error()
 		d.mu.Unlock()
+		d.metrics.Reload(false)
 		for _, one := range mistakes(err) {
 			d.log.Error("policy not reloaded; the old one stays", "why", why, "error", one)
 		}
@@ -240,9 +249,10 @@ func (d *daemon) reload(why string) error {
 	if fmt.Sprint(file.Listen, file.DNS, file.Server.Directory, file.Store) != fmt.Sprint(d.file.Listen, d.file.DNS, d.file.Server.Directory, d.file.Store) {
 		d.log.Warn("changes of [listen], [dns], [store] and server.directory take effect when the daemon starts anew")
 	}
-	d.level.Set(file.Log.Level)
+	d.logs.follow(file)
 	d.filter.Reload(settings)
 	d.took(file, settings)
+	d.metrics.Reload(true)
 	d.log.Info("policy reloaded", "why", why, "hash", file.Hash, "mode", string(file.Mode))
 	return nil
 }
@@ -303,14 +313,4 @@ func ensureDirectory(path string) error {
 	}
 	probe.Close()
 	return os.Remove(filepath.Clean(probe.Name()))
-}
-
-// newLog gives the log: logfmt on a terminal, else one JSON object a line, unless the policy says otherwise.
-func newLog(w io.Writer, format policyfile.LogFormat, level slog.Leveler) *slog.Logger {
-	options := &slog.HandlerOptions{Level: level}
-	f, isFile := w.(*os.File)
-	if format == policyfile.LogLogfmt || format == policyfile.LogAuto && isFile && term.IsTerminal(int(f.Fd())) {
-		return slog.New(slog.NewTextHandler(w, options))
-	}
-	return slog.New(slog.NewJSONHandler(w, options))
 }

@@ -32,7 +32,7 @@ func (f *File) tables() []table {
 		{"listen", []key{
 			{"milter", array(&f.Listen.Milter, false, endpoint)},
 			{"admin", adminSocket(&f.Listen.Admin)},
-			{"http", none("this version serves no HTTP")},
+			{"http", text(&f.Listen.HTTP, optional(hostPort))},
 			{"sessions", number(&f.Listen.Sessions, 1, 100_000)},
 		}},
 		{"server", []key{
@@ -87,8 +87,12 @@ func (f *File) tables() []table {
 			{"keep_from_trusted", flag(&f.Authres.KeepFromTrusted)},
 		}},
 		{"log", []key{
-			{"format", word(&f.Log.Format, LogAuto, LogLogfmt, LogJSON)},
+			{"format", word(&f.Log.Format, LogAuto, LogJournald, LogLogfmt, LogJSON, LogSyslog)},
 			{"level", level(&f.Log.Level)},
+		}},
+		{"alert", []key{
+			{"to", text(&f.Alert.To, optional(mailbox))},
+			{"server", text(&f.Alert.Server, hostPort)},
 		}},
 		{"recipients", []key{
 			{"mixed", word(&f.Recipients.Mixed, MixedSplit, MixedMildest)},

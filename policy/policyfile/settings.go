@@ -23,6 +23,7 @@ type File struct {
 	Reply      Reply
 	Authres    Authres
 	Log        Log
+	Alert      Alert
 	Recipients Recipients
 
 	Store         Store
@@ -58,6 +59,7 @@ const (
 type Listen struct {
 	Milter   []Endpoint // sockets of the milter protocol, at least one
 	Admin    *Endpoint  // the socket of commands; nil for none
+	HTTP     string     // host:port of health, metrics and page; "" for none
 	Sessions int        // most sessions at a time; beyond it a connection gets 421 4.3.2
 }
 
@@ -210,10 +212,18 @@ type LogFormat string
 
 // The log formats.
 const (
-	LogAuto   LogFormat = "auto"   // logfmt on a terminal, else JSON
-	LogLogfmt LogFormat = "logfmt" // key=value
-	LogJSON   LogFormat = "json"   // one JSON object a line
+	LogAuto     LogFormat = "auto"     // journald under systemd, logfmt on a terminal, else JSON
+	LogLogfmt   LogFormat = "logfmt"   // key=value
+	LogJSON     LogFormat = "json"     // one JSON object a line
+	LogJournald LogFormat = "journald" // to the journal, with a field for each part
+	LogSyslog   LogFormat = "syslog"   // to syslog, facility mail
 )
+
+// Alert is [alert]: whom errors are mailed to.
+type Alert struct {
+	To     string // an address; "" for nobody
+	Server string // host:port of the MTA that takes the mail
+}
 
 // Recipients is [recipients].
 type Recipients struct {
@@ -241,6 +251,8 @@ func Default() File {
 			Sessions: 2000,
 			// The runtime folder that systemd makes for a service named gatepost.
 			Admin: &Endpoint{Network: "unix", Address: "/run/gatepost/admin.sock"},
+			// Loopback only: health and metrics need no token.
+			HTTP: "127.0.0.1:8895",
 		},
 		Server: Server{
 			// systemd's StateDirectory for a service named gatepost.
@@ -278,6 +290,8 @@ func Default() File {
 			KeepFromTrusted: true,
 		},
 		Log: Log{Format: LogAuto, Level: slog.LevelInfo},
+		// The MTA of this machine, which is the one that asks us.
+		Alert: Alert{Server: "127.0.0.1:25"},
 		// Nothing else to install.
 		Store: Store{Kind: StoreEmbedded, URL: "redis://127.0.0.1:6379/0"},
 		Reputation: Reputation{

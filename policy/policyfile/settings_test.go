@@ -50,6 +50,7 @@ func TestEverySettingIsRead(t *testing.T) {
 		Mode: Enforce,
 		Listen: Listen{
 			Milter:   []Endpoint{{"tcp", "[::1]:8895"}, {"tcp", "localhost:8894"}, {"unix", "/run/gatepost/milter.sock"}},
+			HTTP:     "[::1]:8895",
 			Sessions: 100,
 		},
 		Server: Server{
@@ -71,6 +72,7 @@ func TestEverySettingIsRead(t *testing.T) {
 		Reply:      Reply{Footer: "help: https://example.net/mail/{id}"},
 		Authres:    Authres{ReceivedSPF: true},
 		Log:        Log{Format: LogLogfmt, Level: slog.LevelDebug},
+		Alert:      Alert{To: "postmaster@example.net", Server: "127.0.0.1:2525"},
 		Recipients: Recipients{Mixed: MixedMildest},
 		Store:      Store{Kind: StoreRedis, URL: "rediss://user:secret@redis.example:6380/1"},
 		Reputation: Reputation{

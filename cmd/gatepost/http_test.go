@@ -1,0 +1,97 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// get asks the daemon over HTTP and gives the status and the body.
+func get(t *testing.T, url string) (int, string) {
+	t.Helper()
+	client := http.Client{Timeout: 10 * time.Second}
+	r, err := client.Get(url)
+	if err != nil {
+		return 0, err.Error()
+	}
+	defer r.Body.Close()
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r.StatusCode, string(body)
+}
+
+// freeAddress gives an address of this machine at which nobody listens.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// TestHealthAndMetrics: what a monitor sees of a daemon that is well, and of one whose policy file was broken.
+func TestHealthAndMetrics(t *testing.T) {
+	dir, err := os.MkdirTemp("", "gp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	address := freeAddress(t)
+	text := strings.Replace(fmt.Sprintf(adminPolicy, dir), "[listen]", fmt.Sprintf("[listen]\nhttp = %q", address), 1)
+	write(t, filepath.Join(dir, "allow"), "")
+	write(t, filepath.Join(dir, "policy.toml"), text)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- runDaemon(ctx, filepath.Join(dir, "policy.toml"), new(bytes.Buffer)) }()
+	defer func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("the daemon ended with %v", err)
+		}
+	}()
+	status, body := 0, ""
+	for range 200 {
+		if status, body = get(t, "http://"+address+"/healthz"); status != 0 {
+			break
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	if status != http.StatusOK || body != "ok\n" {
+		t.Fatalf("/healthz: %d %q", status, body)
+	}
+	if status, body = get(t, "http://"+address+"/readyz"); status != http.StatusOK {
+		t.Errorf("/readyz: %d %q", status, body)
+	}
+	_, body = get(t, "http://"+address+"/metrics")
+	for _, want := range []string{`mode="observe"} 1`, "gatepost_policy_refused 0", "gatepost_memory_trouble 0", `gatepost_dns_lookups_total{outcome="hit"}`, `gatepost_build_info{`} {
+		if !strings.Contains(body, want) {
+			t.Errorf("/metrics lacks %s", want)
+		}
+	}
+	write(t, filepath.Join(dir, "policy.toml"), "mode = \"enfroce\"\n")
+	_, _ = talk(t, dir, "reload", "--socket", filepath.Join(dir, "admin.sock"))
+	if status, body = get(t, "http://"+address+"/readyz"); status != http.StatusServiceUnavailable || !strings.Contains(body, "was refused") {
+		t.Errorf("/readyz with a broken policy file: %d %q", status, body)
+	}
+	_, body = get(t, "http://"+address+"/metrics")
+	for _, want := range []string{"gatepost_policy_refused 1", `gatepost_policy_reloads_total{outcome="refused"} 1`} {
+		if !strings.Contains(body, want) {
+			t.Errorf("/metrics lacks %s", want)
+		}
+	}
+	if status, _ = get(t, "http://"+address+"/status"); status != http.StatusNotFound {
+		t.Errorf("/status over http: %d, want 404: what commands ask is not for everybody", status)
+	}
+}
