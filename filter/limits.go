@@ -3,6 +3,7 @@ package filter
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"time"
 
 	"gatepost.example/filter/limit"
@@ -87,33 +88,80 @@ type question struct {
 	n     float64 // counted; 0 where it is only read
 }
 
-// askLimits reads the limits whose keys are known from this stage on, and counts the events that happen, in one round trip.
-func (s *Session) askLimits(o occasion) {
-	var asked []question
-	var steps []state.Step
+// concerned gives the limits that an occasion reads or counts, each with how much it counts.
+func (s *Session) concerned(o occasion) []question {
+	var out []question
 	for i := range s.settings.limits {
 		l := &s.settings.limits[i]
-		n := s.amount(l, o)
-		reads := l.reads(o.at) && l.wanted && !o.refused
-		if n == 0 && !reads {
+		q := question{limit: l, n: s.amount(l, o)}
+		if q.n > 0 || l.reads(o.at) && l.wanted && !o.refused {
+			out = append(out, q)
+		}
+	}
+	return out
+}
+
+// readyLimits gives the questions that need nothing but what is known already.
+func (s *Session) readyLimits(o occasion) []question {
+	var out []question
+	for _, q := range s.concerned(o) {
+		if !s.knowsAll(q.limit.Per) || q.limit.When != nil && !s.knowsAll(q.limit.When.Facts()) {
 			continue
 		}
-		q := question{limit: l, n: n}
-		q.key, q.band = s.keyOf(l, o.at)
-		if q.key == "" || n == 0 && l.due == o.at && l.Count != policyfile.CountUnknown && l.Count != policyfile.CountRefused {
-			s.publishLimit(l, limit.Verdict{}, o) // nobody to count, or nothing that this limit counts
+		// A level can be read before the band is known: only what drained since then hangs on it.
+		if q.n > 0 && q.limit.Banded() && !s.conn.evidence.Known("client.reputation") {
 			continue
 		}
-		asked, steps = append(asked, q), append(steps, s.stepOf(q))
+		if q.key = s.plainKey(q.limit); q.key == "" || q.idle(o) {
+			continue
+		}
+		q.band = s.band(q.limit)
+		out = append(out, q)
+	}
+	return out
+}
+
+func (s *Session) knowsAll(names []string) bool {
+	return !slices.ContainsFunc(names, func(name string) bool { return !s.conn.evidence.Known(name) })
+}
+
+// idle reports whether the limit counts nothing of the event that it is about: then it is not over.
+func (q question) idle(o occasion) bool {
+	return q.n == 0 && q.limit.due == o.at && q.limit.Count != policyfile.CountUnknown && q.limit.Count != policyfile.CountRefused
+}
+
+// askLimits reads the limits whose keys are known from this stage on, and counts the events that happen. Those in asked have their results
+// already; for all others it makes one round trip.
+func (s *Session) askLimits(o occasion, asked []question, results []state.Result) {
+	now := s.server.now()
+	var rest []question
+	var steps []state.Step
+	for _, q := range s.concerned(o) {
+		q.key, q.band = s.keyOf(q.limit, o.at)
+		if q.key == "" || q.idle(o) {
+			s.publishLimit(q.limit, limit.Verdict{}, o) // nobody to count, or nothing that this limit counts
+			continue
+		}
+		if i := slices.IndexFunc(asked, func(a question) bool { return a.limit == q.limit }); i >= 0 {
+			s.answer(q, results[i], o, now)
+			continue
+		}
+		rest, steps = append(rest, q), append(steps, s.stepOf(q))
 	}
 	if len(steps) == 0 {
 		return
 	}
-	// The moment of the event, not of the message: a slow session must not turn the time of a bucket back.
-	now := s.server.now()
-	for i, r := range s.server.store.Do(context.Background(), now, steps) {
-		s.answer(asked[i], r, o, now)
+	for i, r := range s.remember(steps) {
+		s.answer(rest[i], r, o, now)
 	}
+}
+
+func (s *Session) stepsOf(asked []question) []state.Step {
+	var out []state.Step
+	for _, q := range asked {
+		out = append(out, s.stepOf(q))
+	}
+	return out
 }
 
 func (s *Session) stepOf(q question) state.Step {
@@ -172,21 +220,37 @@ func (s *Session) publishLimit(l *boundLimit, v limit.Verdict, o occasion) {
 
 // keyOf gives the key of a limit, "" where it does not apply, and the client's band.
 func (s *Session) keyOf(l *boundLimit, at policy.Stage) (key string, band int) {
-	e := s.conn.evidence
 	if l.When != nil {
 		s.publishAwaited(l.When.Facts(), at)
-		if !l.When.Holds(e) {
+		if !l.When.Holds(s.conn.evidence) {
 			return "", 0
 		}
 	}
 	s.publishAwaited(l.Per, at)
+	if key = s.plainKey(l); key != "" && l.Banded() {
+		s.publishAwaited([]string{"client.reputation"}, at)
+	}
+	return key, s.band(l)
+}
+
+// plainKey gives the key of a limit from what is known, "" where it does not apply.
+func (s *Session) plainKey(l *boundLimit) string {
+	e := s.conn.evidence
+	if l.When != nil && !l.When.Holds(e) {
+		return ""
+	}
 	values := make([]string, len(l.Per))
 	for i, name := range l.Per {
 		values[i] = e.Text(name)
 	}
-	if key = limit.Key(values); key == "" || !l.Banded() {
-		return key, 0
+	return limit.Key(values)
+}
+
+// band gives the client's band for a limit that has several.
+func (s *Session) band(l *boundLimit) int {
+	e := s.conn.evidence
+	if !l.Banded() {
+		return 0
 	}
-	s.publishAwaited([]string{"client.reputation"}, at)
-	return key, limit.Band(e.Text("client.reputation"), e.Text("memory.settled") == "true")
+	return limit.Band(e.Text("client.reputation"), e.Text("memory.settled") == "true")
 }

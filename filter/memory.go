@@ -13,6 +13,7 @@ import (
 	"gatepost.example/filter/reputation"
 	"gatepost.example/filter/state"
 	"gatepost.example/policy"
+	"gatepost.example/policy/policyfile"
 )
 
 // This file is what a session asks of the memory at RCPT, and what it learns at its end.
@@ -68,11 +69,8 @@ func (s *Session) greylist(w *policy.Walk) {
 		domain = e.Text("spf.domain")
 	}
 	key := greylist.Key(e.Text("client.network"), domain, e.Text("sender.address"), e.Text("rcpt.address"))
-	ctx, store := context.Background(), s.server.store
-	wait, remember := s.settings.Greylist.Judge(key, store.Do(ctx, s.clock(), []state.Step{greylist.Look(key)})[0], s.clock())
-	if len(remember) > 0 {
-		store.Do(ctx, s.clock(), remember)
-	}
+	wait, visit := s.settings.Greylist.Judge(key, s.remember([]state.Step{greylist.Look(key)})[0], s.server.now())
+	s.rememberLater(visit)
 	s.publishMemory("greylist.wait", policy.BoolOf(wait > 0), policy.Rcpt)
 	s.publishMemory("greylist.retry", policy.StringOf(limit.Text(wait)), policy.Rcpt)
 	s.advance(policy.Rcpt, w, w.Step)
@@ -85,16 +83,17 @@ func (s *Session) meetRecipient() {
 	stranger := s.conn.role == roleMX && !s.conn.trusted && t.from.User == ""
 	s.publishMemory("rcpt.relayed", policy.BoolOf(stranger && s.server.own.Any() && !s.server.own.Has(domain)), policy.Rcpt)
 	if stranger {
-		if steps := s.server.own.Took(domain); len(steps) > 0 {
-			s.server.store.Do(context.Background(), t.now, steps)
-		}
+		s.rememberLater(s.server.own.Took(domain))
 	}
 	o := occasion{at: policy.Rcpt}
-	if s.settings.countsNewcomers && t.from.User != "" {
-		look := correspondent.LookUser(t.from.User, e.Text("rcpt.address"))
-		o.newcomer = !s.server.store.Do(context.Background(), t.now, []state.Step{look})[0].Found
+	if !s.settings.countsNewcomers || t.from.User == "" {
+		s.askLimits(o, nil, nil)
+		return
 	}
-	s.askLimits(o)
+	asked := slices.DeleteFunc(s.readyLimits(o), func(q question) bool { return q.limit.Count == policyfile.CountFirstTime })
+	results := s.remember(append([]state.Step{correspondent.LookUser(t.from.User, e.Text("rcpt.address"))}, s.stepsOf(asked)...))
+	o.newcomer = !results[0].Found
+	s.askLimits(o, asked, results[1:])
 }
 
 // refuseRecipient counts a recipient that the MTA itself refused: 5.1.x is one that does not exist (RFC 3463 3.2).
@@ -106,7 +105,7 @@ func (s *Session) refuseRecipient(r Recipient) {
 	if unknown {
 		s.msg.unknown++
 	}
-	s.askLimits(occasion{at: policy.Rcpt, refused: true, unknown: unknown})
+	s.askLimits(occasion{at: policy.Rcpt, refused: true, unknown: unknown}, nil, nil)
 }
 
 // maxLearned bounds the recipients of one message that are remembered as correspondents.
@@ -114,21 +113,24 @@ const maxLearned = 1000
 
 // learn keeps what a message, or the part of it that there was, says for later. Our own answers are no evidence.
 func (s *Session) learn(t *transaction, whole bool) {
-	var steps []state.Step
 	switch {
 	case s.conn.relay: // nothing is counted
 	case s.conn.role != roleMX || s.conn.trusted || t.from.User != "":
 		if t.from.User != "" && whole && !t.refused {
-			for _, recipient := range t.all {
-				steps = append(steps, s.settings.Correspondents.Wrote(t.from.User, recipient)...)
-			}
+			s.remember(s.wrote(t)) // at once: the answer may come while the user's program still holds the session open
 		}
 	default:
-		steps = s.evidenceOf(t, whole)
+		s.rememberLater(s.evidenceOf(t, whole))
 	}
-	if len(steps) > 0 {
-		s.server.store.Do(context.Background(), t.now, steps)
+}
+
+// wrote gives what is learned from a message of a user: whom it went to.
+func (s *Session) wrote(t *transaction) []state.Step {
+	var steps []state.Step
+	for _, recipient := range t.all {
+		steps = append(steps, s.settings.Correspondents.Wrote(t.from.User, recipient)...)
 	}
+	return steps
 }
 
 // evidenceOf gives what a stranger's message says for and against who sent it.

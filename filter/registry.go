@@ -46,7 +46,7 @@ func registry(set *Settings, m memory) []entry {
 		{spf.NewMailFrom(), true},
 		{spf.NewHelo(), true},
 		{mx.New(), false},
-		{correspondent.New(set.Correspondents, m.store), false},
+		{correspondent.New(set.Correspondents), false},
 		{submission.NewSender(set.Maps), false},
 		{submission.NewAuthor(set.Maps), false},
 		{dkim.New(), true},

@@ -1,7 +1,6 @@
 package filter
 
 import (
-	"context"
 	"log/slog"
 	"net/netip"
 	"time"
@@ -39,6 +38,7 @@ type connection struct {
 	atStart  *policy.Walk // the walk as it was after connect: a second HELO goes on from there
 	tasks    tasks
 	leaving  []state.Step // what the memory is told when the session ends
+	putOff   []state.Step // what it is told when it is asked next
 }
 
 // Client is what the MTA says of a connection.
@@ -88,8 +88,7 @@ func (s *Session) Connect(c Client) Response {
 	s.conn.relay = s.conn.role == roleMX && set.isRelay(c.Addr)
 	s.publishClient()
 	if !s.conn.relay {
-		s.begin(policy.Connect, s.conn.tasks, s.input(s.conn.now))
-		s.askLimits(occasion{at: policy.Connect})
+		s.enter(occasion{at: policy.Connect}, s.conn.tasks)
 	}
 	s.advance(policy.Connect, s.conn.walk, s.conn.walk.Step)
 	s.conn.atStart = s.conn.walk.Clone()
@@ -135,8 +134,7 @@ func (s *Session) Helo(name string, tls TLS) Response {
 	c.helo, c.tls = name, tls
 	if !c.relay {
 		s.publishHelo(name, policy.Helo)
-		s.begin(policy.Helo, c.tasks, s.input(c.now))
-		s.askLimits(occasion{at: policy.Helo})
+		s.enter(occasion{at: policy.Helo}, c.tasks)
 	}
 	s.advance(policy.Helo, c.walk, c.walk.Step)
 	return s.speakEarly(policy.Helo, c.walk, c.id)
@@ -154,8 +152,7 @@ func (s *Session) Mail(from Sender) Response {
 	c.evidence.Forget(policy.OfMessage)
 	t.publishSender(c.evidence)
 	if !c.relay {
-		s.begin(policy.Mail, t.tasks, s.input(t.now))
-		s.askLimits(occasion{at: policy.Mail})
+		s.enter(occasion{at: policy.Mail}, t.tasks)
 	}
 	s.advance(policy.Mail, t.walk, t.walk.Step)
 	return s.speakEarly(policy.Mail, t.walk, t.id)
@@ -252,7 +249,7 @@ func (s *Session) EndOfMessage(queueID string) (Response, Edits) {
 	t.body.Close()
 	t.publishMessage(s.conn.evidence)
 	if !s.conn.relay {
-		s.askLimits(occasion{at: policy.Data, size: t.header.Size() + t.size})
+		s.askLimits(occasion{at: policy.Data, size: t.header.Size() + t.size}, nil, nil)
 	}
 	s.finish(t)
 	response, edits := s.conclude(t)
@@ -329,10 +326,8 @@ func (s *Session) Close() {
 	s.Abort()
 	s.conn.tasks.stop()
 	s.server.measureFindings(s.conn.tasks)
-	if len(s.conn.leaving) > 0 {
-		s.server.store.Do(context.Background(), s.conn.now, s.conn.leaving)
-		s.conn.leaving = nil
-	}
+	s.remember(s.conn.leaving)
+	s.conn.leaving = nil
 }
 
 // input gives the checks what is known of the session.
@@ -340,7 +335,7 @@ func (s *Session) input(now time.Time) *check.Input {
 	addr, name, helo := s.who()
 	in := &check.Input{
 		Now: now, Receiver: s.settings.authservID(s.conn.MTA), Resolver: s.server.resolver,
-		Client: addr, ClientName: domainOf(name), Helo: helo,
+		Client: addr, ClientName: domainOf(name), Helo: helo, Memory: s.server.store,
 	}
 	if s.msg != nil {
 		in.Sender, in.SenderDomain, in.User = s.msg.from.Address, s.msg.senderDomain, s.msg.from.User

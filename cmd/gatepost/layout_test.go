@@ -52,7 +52,7 @@ func TestImportsGoOneWay(t *testing.T) {
 		"filter/message":             nil,
 		"filter/resolve":             nil,
 		"filter/resolve/resolvetest": {"filter/resolve"},
-		"filter/check":               {"filter/message", "filter/resolve", "policy"},
+		"filter/check":               {"filter/message", "filter/resolve", "filter/state", "policy"},
 		"filter/check/checktest":     nil,
 		"filter/authres":             {"filter/check"},
 		"filter/metric":              nil,

@@ -11,6 +11,7 @@ import (
 
 	"gatepost.example/filter/message"
 	"gatepost.example/filter/resolve"
+	"gatepost.example/filter/state"
 	"gatepost.example/policy"
 )
 
@@ -29,11 +30,23 @@ type Check interface {
 	Start(in *Input) func(ctx context.Context) Outcome
 }
 
+// Recaller is a check that begins with the memory: the filter then reads for all checks of a stage in one go.
+type Recaller interface {
+	// Recalls gives the steps of that reading: steps that change nothing.
+	Recalls(in *Input) []state.Step
+}
+
+// Memory carries out steps on what is remembered, as state.Store does.
+type Memory interface {
+	Do(ctx context.Context, now time.Time, steps []state.Step) []state.Result
+}
+
 // Input is what the MTA has said so far. What a stage has not said yet is zero. Texts are the sender's own: hostile, not cleaned.
 type Input struct {
 	Now      time.Time        // taken once a message; signature expiry and replay use it
 	Receiver string           // our authserv-id, also SPF's %{r}
 	Resolver resolve.Resolver // asks DNS
+	Memory   Memory           // has what Recalls of the check asked for; asks for everything else
 
 	Client       netip.Addr // never a v4-mapped address; zero for a client without one
 	ClientName   string     // the name the MTA verified, "" when it could not

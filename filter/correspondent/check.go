@@ -12,11 +12,10 @@ import (
 // correspondent is the check of the sender.
 type correspondent struct {
 	rules Rules
-	store state.Store
 }
 
 // New gives the check "correspondent". It reads what the check "spf" found.
-func New(rules Rules, store state.Store) check.Check { return correspondent{rules, store} }
+func New(rules Rules) check.Check { return correspondent{rules} }
 
 // Name implements check.Check.
 func (correspondent) Name() string { return "correspondent" }
@@ -32,19 +31,27 @@ func (correspondent) Facts() []policy.Fact {
 	}}
 }
 
+// Recalls implements check.Recaller: the sender and its domain; nothing of the null sender.
+func (c correspondent) Recalls(in *check.Input) []state.Step {
+	sender := strings.ToLower(in.Sender)
+	if sender == "" {
+		return nil
+	}
+	steps := []state.Step{{Op: state.Read, Table: TableAddress, Key: sender}}
+	if domain := c.rules.domain(sender); domain != "" {
+		steps = append(steps, state.Step{Op: state.Read, Table: TableDomain, Key: domain})
+	}
+	return steps
+}
+
 // Start implements check.Check.
 func (c correspondent) Start(in *check.Input) func(context.Context) check.Outcome {
-	sender, now, findings := strings.ToLower(in.Sender), in.Now, in.Findings
+	steps, now, findings, memory := c.Recalls(in), in.Now, in.Findings, in.Memory
 	return func(ctx context.Context) check.Outcome {
-		if sender == "" {
+		if len(steps) == 0 {
 			return outcome(false)
 		}
-		steps := []state.Step{{Op: state.Read, Table: TableAddress, Key: sender}}
-		domain := c.rules.domain(sender)
-		if domain != "" {
-			steps = append(steps, state.Step{Op: state.Read, Table: TableDomain, Key: domain})
-		}
-		results := c.store.Do(ctx, now, steps)
+		results := memory.Do(ctx, now, steps)
 		switch {
 		case results[0].Found:
 			return outcome(true)

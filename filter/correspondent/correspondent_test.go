@@ -18,8 +18,8 @@ var rules = correspondent.Rules{Keep: 180 * 24 * time.Hour, Freemail: map[string
 
 // ask gives sender.correspondent.
 func ask(s state.Store, sender, spf string, at time.Time) bool {
-	in := &check.Input{Now: at, Sender: sender, Findings: func(context.Context, string) []check.Finding { return []check.Finding{{Result: spf}} }}
-	return correspondent.New(rules, s).Start(in)(context.Background()).Facts[0].Value == policy.BoolOf(true)
+	in := &check.Input{Now: at, Sender: sender, Memory: s, Findings: func(context.Context, string) []check.Finding { return []check.Finding{{Result: spf}} }}
+	return correspondent.New(rules).Start(in)(context.Background()).Facts[0].Value == policy.BoolOf(true)
 }
 
 // TestLearnAndAsk: an address counts by itself, a domain only where SPF passes and it is no freemail.

@@ -42,14 +42,26 @@ func (client) Facts() []policy.Fact {
 	}
 }
 
+// Recalls implements check.Recaller.
+func (c client) Recalls(in *check.Input) []state.Step {
+	if !in.Client.IsValid() {
+		return nil
+	}
+	return c.recalls(in.Client)
+}
+
+func (c client) recalls(ip netip.Addr) []state.Step {
+	return []state.Step{Look(TableIP, ip.String()), Look(TableNetwork, c.m.Network(ip)), Look(TableAsked, ip.String())}
+}
+
 // Start implements check.Check.
 func (c client) Start(in *check.Input) func(context.Context) check.Outcome {
-	ip, now := in.Client, in.Now
+	ip, now, memory := in.Client, in.Now, in.Memory
 	return func(ctx context.Context) check.Outcome {
 		o, share := Opinion{Band: New, Score: 0.5}, 0.0
 		var findings []check.Finding
 		if ip.IsValid() {
-			results := c.m.Store.Do(ctx, now, []state.Step{Look(TableIP, ip.String()), Look(TableNetwork, c.m.Network(ip)), Look(TableAsked, ip.String())})
+			results := memory.Do(ctx, now, c.recalls(ip))
 			own, wide := c.m.aged(results[0], now), c.m.aged(results[1], now)
 			o, share = Judge(own, wide), unknownShare(results[2].Cell)
 			findings = []check.Finding{o.finding(ip.String(), own)}
@@ -138,13 +150,17 @@ func Authenticated(spf, dkim []check.Finding) []string {
 func (d domains) judge(ctx context.Context, now time.Time, author string, isAuthor bool, names []string) check.Outcome {
 	steps := []state.Step{Look(TableKnown, author)}
 	for _, name := range names {
-		steps = append(steps, Look(TableDomain, name), Look(TableDomain, wider(name)))
+		steps = append(steps, Look(TableDomain, name), Look(TableDomain, wider(name)), Look(TableKnown, wider(name)))
 	}
 	results := d.m.Store.Do(ctx, now, steps)
 	ofAuthor, best := New, New
 	var findings []check.Finding
 	for i, name := range names {
-		own, wide := d.m.aged(results[1+2*i], now), d.m.aged(results[2+2*i], now)
+		of := results[1+3*i : 4+3*i]
+		own, wide := d.m.aged(of[0], now), state.Cell{}
+		if of[2].Found {
+			wide = d.m.aged(of[1], now)
+		}
 		o := Judge(own, wide)
 		findings = append(findings, o.finding(name, own))
 		if name == author && isAuthor {

@@ -78,9 +78,9 @@ func widen(domains []string) []string {
 	return out
 }
 
-// wider gives the domain that lends its reputation to one below it: its last two labels. That is coarser than an organizational domain where
-// many share a suffix (co.uk), which then is only a weak prior for all of them; no verdict of authentication rests on it. "" for a
-// domain that is its own.
+// wider gives the domain that may lend its reputation to one below it: its last two labels; "" for a domain that is its own. Where many share
+// a suffix (co.uk, the names of a hosting company) nobody may spoil or borrow the others' name by it: so it lends only where it
+// is known to send authenticated mail itself, as an organization does and a registry does not.
 func wider(domain string) string {
 	labels := strings.Split(domain, ".")
 	if len(labels) <= 2 {

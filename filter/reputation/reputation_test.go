@@ -175,6 +175,31 @@ func TestSteps(t *testing.T) {
 	}
 }
 
+// TestNobodyBorrowsASuffix: a domain gets its organization's reputation where that sends mail itself, and never that of strangers under the
+// same suffix, neither good nor bad.
+func TestNobodyBorrowsASuffix(t *testing.T) {
+	s := state.NewEmbedded(1000, noon)
+	rules := reputation.Rules{HalfLife: 24 * time.Hour}
+	for _, e := range []reputation.Evidence{
+		{Domains: []string{"honest.co.test"}, Wanted: 1000}, {Domains: []string{"abuser.com.test"}, Unwanted: 1000}, {Domains: []string{"org.example"}, Wanted: 1000},
+	} {
+		s.Do(context.Background(), noon, append(rules.Steps(e), reputation.Knows(e.Domains)...))
+	}
+	for domain, want := range map[string]string{"honest.co.test": "good", "evil.co.test": "new", "new.com.test": "new", "sub.org.example": "neutral", "abuser.com.test": "bad"} {
+		in := &check.Input{Now: noon, Findings: func(_ context.Context, of string) []check.Finding {
+			if of == "spf" {
+				return []check.Finding{{Result: "pass", Domain: domain}}
+			}
+			return nil
+		}}
+		for _, f := range reputation.NewDomains(reputation.Memory{Store: s, Rules: rules}).Start(in)(context.Background()).Facts {
+			if f.Name == "signer.reputation" && f.Value != policy.StringOf(want) {
+				t.Errorf("%s is %v, want %s", domain, f.Value, want)
+			}
+		}
+	}
+}
+
 // TestDomainsOfAMessage: author.reputation is new unless the message is authenticated as the author, whatever is known of that name.
 func TestDomainsOfAMessage(t *testing.T) {
 	s := state.NewEmbedded(1000, noon)

@@ -1,0 +1,80 @@
+package filter
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"gatepost.example/filter/check"
+	"gatepost.example/filter/state"
+	"gatepost.example/policy"
+)
+
+// A stage asks the memory in one go, because a shared one is a round trip away: what its checks read, what its limits read and count, and
+// what was put off until now. A second one needs a limit that waits for what a check finds, greylisting, whom a user never wrote to, and
+// at the end of a user's message what is learned from it.
+
+// enter starts the checks of a stage and asks the limits.
+func (s *Session) enter(o occasion, into tasks) {
+	in := s.input(s.clock())
+	reads := s.recalls(o.at, in)
+	asked := s.readyLimits(o)
+	results := s.remember(append(slices.Clone(reads), s.stepsOf(asked)...))
+	in.Memory = recalled{s.server.store, reads, results[:len(reads)]}
+	s.begin(o.at, into, in)
+	s.askLimits(o, asked, results[len(reads):])
+}
+
+// remember carries out steps, and before them those that were put off. The time is that of the event, not of the message: a slow session
+// must not turn the time of a bucket back.
+func (s *Session) remember(steps []state.Step) []state.Result {
+	before := len(s.conn.putOff)
+	if before+len(steps) == 0 {
+		return nil
+	}
+	all := append(s.conn.putOff, steps...)
+	s.conn.putOff = nil
+	return s.server.store.Do(context.Background(), s.server.now(), all)[before:]
+}
+
+// maxPutOff bounds the steps that wait for the next time the memory is asked.
+const maxPutOff = 100
+
+// rememberLater keeps steps whose results nobody needs until the session asks the memory again or ends.
+func (s *Session) rememberLater(steps []state.Step) {
+	s.conn.putOff = append(s.conn.putOff, steps...)
+	if len(s.conn.putOff) > maxPutOff {
+		s.remember(nil)
+	}
+}
+
+// recalls gives what the checks that start at a stage read first.
+func (s *Session) recalls(at policy.Stage, in *check.Input) []state.Step {
+	var out []state.Step
+	for i, entry := range s.settings.checks {
+		if r, ok := entry.check.(check.Recaller); ok && entry.check.Starts() == at && s.wants(i) {
+			out = append(out, r.Recalls(in)...)
+		}
+	}
+	return out
+}
+
+// recalled is the memory as the checks of a stage see it: what was read for them is there.
+type recalled struct {
+	store   state.Store
+	reads   []state.Step
+	results []state.Result
+}
+
+// Do implements check.Memory.
+func (r recalled) Do(ctx context.Context, now time.Time, steps []state.Step) []state.Result {
+	out := make([]state.Result, 0, len(steps))
+	for _, step := range steps {
+		i := slices.Index(r.reads, step)
+		if i < 0 {
+			return r.store.Do(ctx, now, steps)
+		}
+		out = append(out, r.results[i])
+	}
+	return out
+}
