@@ -150,7 +150,8 @@ _dmarc.example.org TXT "v=DMARC1; p=reject"
 	if status != exitDone {
 		t.Fatalf("exit status %d\n%s", status, out)
 	}
-	for _, want := range []string{"data none", "spf=pass smtp.mailfrom=example.org", "dmarc=pass header.from=example.org policy.dmarc=reject", `client.ip          = "192.0.2.1"`} {
+	for _, want := range []string{"data none", "spf=pass smtp.mailfrom=example.org", "dmarc=pass header.from=example.org policy.dmarc=reject", `client.ip          = "192.0.2.1"`,
+		`asked TXT "example.org": found "v=spf1 ip4:192.0.2.1 -all", ttl 5m0s, age 0s`, `asked TXT "_dmarc.example.org": found "v=DMARC1; p=reject", ttl `} {
 		if !strings.Contains(out, want) {
 			t.Errorf("there is no %q in\n%s", want, out)
 		}

@@ -29,7 +29,7 @@ func (r *Result) Print(w io.Writer) {
 			}
 			fmt.Fprintln(w)
 			for _, a := range f.Lookups {
-				fmt.Fprintf(w, "             asked %s %q: %s\n", a.Type, a.Name, a.Status)
+				fmt.Fprintf(w, "             asked %s %q: %s\n", a.Type, a.Name, a)
 			}
 		}
 		for _, name := range slices.Sorted(maps.Keys(record.Facts)) {

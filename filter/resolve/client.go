@@ -227,11 +227,12 @@ func (c *Client) leave() {
 	<-c.slots
 }
 
-// caught is to be deferred: it turns a panic of this goroutine into trouble in words. What strangers send must not end the program,
+// caught is to be deferred: it turns a panic of this goroutine into trouble in words. The name asked for stays out of the log: a blocklist's
+// may hold a key. What strangers send must not end the program,
 // and no question may stay without an answer.
 func (c *Client) caught(k key, trouble *string) {
 	if reason := recover(); reason != nil {
-		c.config.Log.Error("the resolver panicked", "question", k.String(), "panic", reason, "stack", string(debug.Stack()))
+		c.config.Log.Error("the resolver panicked", "type", k.kind.String(), "panic", reason, "stack", string(debug.Stack()))
 		*trouble = fmt.Sprint("a fault in the resolver: ", reason)
 	}
 }
