@@ -175,17 +175,23 @@ func (d *decoder) listFile(f *File, list *policy.NamedList, path string, from Re
 		case !one.Until.IsZero() && (f.Expires.IsZero() || one.Until.Before(f.Expires)):
 			f.Expires = one.Until
 		}
-		clean, err := entry(one.Entry)
-		if err == nil {
-			_, wrong := policy.NewList([]string{clean})
-			err = wrong[0]
-		}
+		clean, err := Entry(one.Entry)
 		if err != nil {
 			return fmt.Errorf("%s:%d: %w", path, n+1, err)
 		}
 		list.More = append(list.More, clean)
 	}
 	return nil
+}
+
+// Entry gives an entry of a list in the form in which facts are compared with it, or says why it can be none.
+func Entry(text string) (string, error) {
+	clean, err := entry(text)
+	if err == nil {
+		_, wrong := policy.NewList([]string{clean})
+		err = wrong[0]
+	}
+	return clean, err
 }
 
 // ListLine is one line of a list's file: an entry, and in its comment until when it holds and why.
