@@ -46,11 +46,8 @@ func (s *Session) id() string {
 	return s.conn.id
 }
 
-// publishMemory makes a fact known that rests on the memory or on others: as it was given, where a session is played with given facts.
+// publishMemory makes a fact known that rests on the memory or on others.
 func (s *Session) publishMemory(name string, v policy.Value, at policy.Stage) {
-	if given, ok := s.server.given[name]; ok {
-		v = given
-	}
 	s.conn.evidence.Publish(name, v, at)
 }
 

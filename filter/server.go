@@ -42,7 +42,7 @@ type Deps struct {
 	Resolver resolve.Resolver
 	Watch    *dnsbl.Watch            // tests the blocklists; nil where every list is to be used untested
 	Store    state.Store             // the memory; nil for one that ends with the server
-	Given    map[string]policy.Value // values that facts of the memory have whatever it says; nil for none
+	Given    map[string]policy.Value // values that facts have whatever the session says; nil for none
 	Metrics  *metric.Metrics         // nil counts nothing
 	Log      *slog.Logger
 	Now      func() time.Time // nil for the clock
@@ -102,6 +102,13 @@ func (s *Server) Reload(settings *Settings) {
 		s.watch.Follow(settings.Lists)
 	}
 	s.settings.Store(settings)
+}
+
+// newEvidence gives the evidence of a new connection.
+func (s *Server) newEvidence(p *policy.Policy) *policy.Evidence {
+	e := p.NewEvidence()
+	e.Give(s.given)
+	return e
 }
 
 // NewSession gives the session of a new connection.

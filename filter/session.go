@@ -77,7 +77,7 @@ type Recipient struct {
 // Connect begins the session.
 func (s *Session) Connect(c Client) Response {
 	set := s.settings
-	s.conn = connection{Client: c, id: s.server.newID(), now: s.server.now(), evidence: set.Policy.NewEvidence(), walk: set.Policy.NewWalk()}
+	s.conn = connection{Client: c, id: s.server.newID(), now: s.server.now(), evidence: s.server.newEvidence(set.Policy), walk: set.Policy.NewWalk()}
 	s.conn.paused = s.server.isPaused(s.conn.now)
 	s.conn.tasks = make(tasks, len(s.settings.checks))
 	s.conn.role = set.roleOf(c)
@@ -310,7 +310,7 @@ func (s *Session) drop() {
 	s.msg = nil
 	s.conn.evidence.Forget(policy.OfMessage)
 	if s.conn.relay { // the next message has another client
-		s.conn.evidence = s.settings.Policy.NewEvidence()
+		s.conn.evidence = s.server.newEvidence(s.settings.Policy)
 		s.publishClient()
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
@@ -149,7 +150,8 @@ func (v Value) Any() any {
 // IsZero reports whether the value is not there.
 func (v Value) IsZero() bool { return v.val == nil }
 
-// ParseValue reads a value of a type as conditions write it: "text", true, 12, 0.5. A text may stand without quotes.
+// ParseValue reads a value of a type as conditions write it: "text", true, 12, 0.5, ["a", "b"]. A text may stand without quotes, and a list
+// without brackets.
 func ParseValue(t Type, text string) (Value, error) {
 	switch t {
 	case String:
@@ -176,5 +178,11 @@ func ParseValue(t Type, text string) (Value, error) {
 		}
 		return DoubleOf(f), nil
 	}
-	return Value{}, fmt.Errorf("%s cannot be given", t)
+	var list []string
+	for part := range strings.SplitSeq(strings.Trim(text, "[]"), ",") {
+		if part = strings.TrimSpace(part); part != "" {
+			list = append(list, strings.Trim(part, `"`))
+		}
+	}
+	return StringsOf(list), nil
 }

@@ -43,11 +43,11 @@ func meet(p *Policy, network, author, sender string) (rule string, at Stage, wou
 	return d.Rule, d.Decided, w.Woulds()
 }
 
-// TestShareOfSenders: of 20,000 senders about as many meet the enforced side as the share says (five standard deviations), each of them
+// TestShareOfSenders: of 4,000 senders about as many meet the enforced side as the share says (five standard deviations), each of them
 // always, those of a smaller share also under a larger one, and the rest leaves a would-be.
 func TestShareOfSenders(t *testing.T) {
 	small, large := compile(t, shareSource(1000, 1000)), compile(t, shareSource(3000, 3000))
-	const n = 20_000
+	const n = 4000
 	hits := map[string]int{}
 	for i := range n {
 		network, author := fmt.Sprintf("10.%d.%d.0/24", i>>8&255, i&255), fmt.Sprintf("d%d.example", i%500)

@@ -48,6 +48,29 @@ func TestReadmePolicies(t *testing.T) {
 	}
 }
 
+// TestReadmeCase: the case that README shows ends as it says under the policy as it comes, and without the refusing rule as README shows.
+func TestReadmeCase(t *testing.T) {
+	shown := regexp.MustCompile("(?s)```txtar\n(.*?)```").FindStringSubmatch(readme(t))
+	if shown == nil {
+		t.Fatal("README shows no case")
+	}
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "policy.toml"), read(t, filepath.Join(root, "policy.toml")))
+	write(t, filepath.Join(dir, "bank.txtar"), shown[1])
+	var out bytes.Buffer
+	if status := execute([]string{"test", filepath.Join(dir, "bank.txtar")}, &out, &out); status != exitDone {
+		t.Errorf("exit status %d\n%s", status, &out)
+	}
+	write(t, filepath.Join(dir, "bank.txtar"), strings.Replace(shown[1], "dmarc.result = fail", "dmarc.result = pass", 1))
+	out.Reset()
+	execute([]string{"test", filepath.Join(dir, "bank.txtar")}, &out, &out)
+	printed := "    cases" + strings.ReplaceAll(strings.TrimPrefix(out.String(), dir), "\n", "\n    ")
+	printed, _, _ = strings.Cut(printed, "    0 of 1")
+	if !strings.Contains(readme(t), printed) {
+		t.Errorf("README does not show\n%s", printed)
+	}
+}
+
 // TestReadmeError: the mistake that README shows is reported as it says.
 func TestReadmeError(t *testing.T) {
 	shown := regexp.MustCompile(`policy\.toml:41:9: rule "flood": .*`).FindString(readme(t))

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"time"
@@ -14,23 +15,37 @@ import (
 // testTime is the moment at which session files are played, so that the same file always gives the same result.
 var testTime = time.Date(2026, time.November, 24, 12, 0, 0, 0, time.UTC)
 
+// tester is one run of gatepost test.
+type tester struct {
+	out             io.Writer
+	verbose, update bool
+	policies        play.Policies
+}
+
 func newTest() *cobra.Command {
-	verbose := false
+	t := &tester{}
 	c := &cobra.Command{
 		Use:   "test CASE.txtar...",
 		Short: "Play sessions against a policy, without DNS: a policy's unit tests",
-		Long: `Play session files against a policy and compare what comes of them with what they
-want. A session file holds why it exists, a DNS zone, a policy (or "include: FILE",
-relative to the session file, and changes below it), what the client does, the messages,
-and what must come of it. No question leaves the machine; a bug report is such a file.
+		Long: `Play cases against a policy and compare what comes of them with what they want. A case
+is a file that holds why it exists, a policy (or "include: FILE", relative to the case,
+and changes below it), what happens, and what must come of it. What happens is either a
+whole session: a DNS zone, what the client does, the messages; or facts, one NAME = VALUE
+a line: then all else is that of an ordinary stranger's message, so that one rule can be
+tested in a few lines. No question leaves the machine; a bug report is such a file.
+
+What is wanted is one line a reply or decision, STAGE [REPLY] [rule NAME] [decided STAGE],
+and lines header NAME: VALUE, no header NAME, fact NAME = VALUE. --update writes these
+lines as they came: read the difference before you keep it.
 
 Exit status 0: all ended as wanted; 1: some did not; 2: a file cannot be played.`,
-		Example: "  gatepost test testdata/sessions/*.txtar\n  gatepost test -v spoofed-bank.txtar",
+		Example: "  gatepost test testdata/sessions/*.txtar\n  gatepost test -v spoofed-bank.txtar\n  gatepost test --update spoofed-bank.txtar",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
+			t.out = c.OutOrStdout()
 			failed := 0
 			for _, path := range args {
-				ok, err := testOne(c, path, verbose)
+				ok, err := t.one(path)
 				if err != nil {
 					return err
 				}
@@ -38,18 +53,20 @@ Exit status 0: all ended as wanted; 1: some did not; 2: a file cannot be played.
 					failed++
 				}
 			}
-			fmt.Fprintf(c.OutOrStdout(), "%d of %d sessions ended as wanted\n", len(args)-failed, len(args))
-			if failed > 0 {
+			fmt.Fprintf(t.out, "%d of %d sessions ended as wanted\n", len(args)-failed, len(args))
+			if failed > 0 && !t.update {
 				return errNo
 			}
 			return nil
 		},
 	}
-	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "print each stage, each finding and the rule that decided")
+	c.Flags().BoolVarP(&t.verbose, "verbose", "v", false, "print each stage, each finding and the rule that decided")
+	c.Flags().BoolVar(&t.update, "update", false, "write what came into the files, in the place of what was wanted")
 	return c
 }
 
-func testOne(c *cobra.Command, path string, verbose bool) (bool, error) {
+// one plays one file. It reports whether all came as wanted.
+func (t *tester) one(path string) (bool, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return false, err
@@ -58,20 +75,31 @@ func testOne(c *cobra.Command, path string, verbose bool) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	result, err := play.Play(one, beside(path), testTime)
+	result, err := t.policies.Play(one, beside(path), testTime)
 	if err != nil {
 		return false, err
 	}
-	out := c.OutOrStdout()
-	if verbose {
-		fmt.Fprintf(out, "%s: %s\n", path, one.Why)
-		result.Print(out)
+	if t.verbose {
+		fmt.Fprintf(t.out, "%s: %s\n", path, one.Why)
+		result.Print(t.out)
 	}
 	wrong := result.Check(one)
-	for _, line := range wrong {
-		fmt.Fprintln(out, line)
+	for _, d := range wrong {
+		fmt.Fprint(t.out, shownDifference(path, d))
 	}
-	return len(wrong) == 0, nil
+	if len(wrong) == 0 || !t.update {
+		return len(wrong) == 0, nil
+	}
+	fmt.Fprintf(t.out, "%s: rewritten\n", path)
+	return false, replaceFile(path, result.Update(text))
+}
+
+// shownDifference shows what was wanted and what came, one above the other.
+func shownDifference(path string, d play.Difference) string {
+	if d.Line > 0 {
+		path += fmt.Sprintf(":%d", d.Line)
+	}
+	return fmt.Sprintf("%s\n  wanted  %s\n  got     %s\n", path, d.Wanted, d.Got)
 }
 
 // beside reads files that are named relative to the file at path.

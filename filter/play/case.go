@@ -23,6 +23,19 @@
 //	data none
 //	header Authentication-Results: mx.example.net; *
 //	fact spf.result = pass
+//
+// A case may state facts in the place of a session: what one rule makes of them. Whatever it does not name is that of an ordinary stranger's
+// message (see ordinary):
+//
+//	why: one line
+//	-- policy --
+//	include: policy.toml
+//	-- facts --
+//	dmarc.result = fail
+//	dmarc.policy = reject
+//	header("List-Id") = "<list.example.org>"
+//	-- want --
+//	data 550 rule spoofed
 package play
 
 import (
@@ -41,10 +54,13 @@ type Case struct {
 	DNS     string            // zone text
 	Policy  string            // policy.toml
 	Memory  []Given           // facts that have a value whatever the memory says
+	Facts   []Given           // in the place of a session
 	Include string            // the policy file that Policy is a change of; "" for none
 	Session []Command         // what the client does
 	Files   map[string][]byte // messages by name
 	Want    []Want            // what must come of it
+
+	wantLine int // the line of the file at which the section want begins
 }
 
 // Command is one line of the session.
@@ -54,7 +70,7 @@ type Command struct {
 	Words []string
 }
 
-// Given is one line of the section memory: NAME = VALUE.
+// Given is one line of the sections memory and facts: NAME = VALUE.
 type Given struct {
 	Line        int // within its section, from 1
 	Name, Value string
@@ -89,11 +105,16 @@ func ReadCase(name string, text []byte) (*Case, error) {
 		seen[f.Name] = true
 		wrong = append(wrong, c.section(f))
 	}
-	for _, needed := range []string{"session", "want"} {
-		if !seen[needed] {
-			wrong = append(wrong, fmt.Errorf("%s: there is no section \"-- %s --\"", name, needed))
-		}
+	switch {
+	case seen["session"] && seen["facts"]:
+		wrong = append(wrong, fmt.Errorf("%s: a case has a section session or a section facts, not both", name))
+	case !seen["session"] && !seen["facts"]:
+		wrong = append(wrong, fmt.Errorf("%s: there is no section \"-- session --\", nor \"-- facts --\" in its place", name))
 	}
+	if !seen["want"] {
+		wrong = append(wrong, fmt.Errorf("%s: there is no section \"-- want --\"", name))
+	}
+	c.wantLine = 1 + bytes.Count(text[:wantSection(text).from], []byte("\n"))
 	return c, errors.Join(wrong...)
 }
 
@@ -104,7 +125,9 @@ func (c *Case) section(f txtar.File) error {
 	case "policy":
 		c.policy(string(f.Data))
 	case "memory":
-		return c.memory(string(f.Data))
+		return c.given(f.Name, string(f.Data), &c.Memory)
+	case "facts":
+		return c.given(f.Name, string(f.Data), &c.Facts)
 	case "session":
 		return c.session(string(f.Data))
 	case "want":
@@ -127,7 +150,8 @@ func (c *Case) policy(text string) {
 	c.Policy = text
 }
 
-func (c *Case) memory(text string) error {
+// given reads a section of lines NAME = VALUE.
+func (c *Case) given(section, text string, into *[]Given) error {
 	for i, line := range strings.Split(text, "\n") {
 		line = strings.TrimSpace(line)
 		if line == "" || strings.HasPrefix(line, "#") {
@@ -135,9 +159,9 @@ func (c *Case) memory(text string) error {
 		}
 		name, value, ok := strings.Cut(line, "=")
 		if !ok {
-			return fmt.Errorf("%s: memory:%d: a line is NAME = VALUE, as in client.reputation = \"good\"", c.Name, i+1)
+			return fmt.Errorf("%s: %s:%d: a line is NAME = VALUE, as in client.reputation = \"good\"", c.Name, section, i+1)
 		}
-		c.Memory = append(c.Memory, Given{i + 1, strings.TrimSpace(name), strings.TrimSpace(value)})
+		*into = append(*into, Given{i + 1, strings.TrimSpace(name), strings.TrimSpace(value)})
 	}
 	return nil
 }

@@ -54,52 +54,59 @@ type Loader func(name string) ([]byte, error)
 // The moment and the name under which cases are played, so that the same case always gives the same.
 const defaultMTA = "mx.example.net"
 
+// Policies keeps the policies of cases that were played, so that those that share one compile it once.
+type Policies struct{ byText map[string]*policyfile.File }
+
 // Play plays a case. Its error says that the case cannot be played; whether it ended as wanted says Result.Check.
-func Play(c *Case, load Loader, now time.Time) (*Result, error) {
+func (known *Policies) Play(c *Case, load Loader, now time.Time) (*Result, error) {
+	file, err := known.of(c, load)
+	if err != nil {
+		return nil, err
+	}
+	given, err := values(c.Name, "memory", c.Memory, file.Vocabulary)
+	if err != nil {
+		return nil, err
+	}
+	if c.Facts != nil {
+		if c, err = c.ordinary(file.Vocabulary, given); err != nil {
+			return nil, err
+		}
+	}
 	zone, err := resolvetest.Parse(c.DNS)
 	if err != nil {
 		return nil, fmt.Errorf("%s: dns: %w", c.Name, err)
-	}
-	file, err := c.load(load)
-	if err != nil {
-		return nil, err
-	}
-	given, err := c.given(file.Vocabulary)
-	if err != nil {
-		return nil, err
 	}
 	p := newPlayer(filter.SettingsOf(file), zone, nil, given, now)
 	for _, command := range c.Session {
 		if err := p.do(c, command); err != nil {
 			return nil, fmt.Errorf("%s: session:%d: %w", c.Name, command.Line, err)
 		}
+		if c.Facts != nil && len(p.result.Events) > 0 {
+			break // an ordinary client goes no further
+		}
 	}
 	p.session.Close()
 	return &p.result, nil
 }
 
-// given reads the values of the section memory as the facts' types ask.
-func (c *Case) given(v *policy.Vocabulary) (map[string]policy.Value, error) {
+// values reads the values of a section as the facts' types ask.
+func values(name, section string, all []Given, v *policy.Vocabulary) (map[string]policy.Value, error) {
 	out := map[string]policy.Value{}
-	for _, g := range c.Memory {
+	for _, g := range all {
 		fact, known := v.Fact(g.Name)
 		if !known {
-			return nil, fmt.Errorf("%s: memory:%d: unknown fact %q; gatepost facts prints all", c.Name, g.Line, g.Name)
+			return nil, fmt.Errorf("%s: %s:%d: unknown fact %q; gatepost facts prints all", name, section, g.Line, g.Name)
 		}
 		value, err := policy.ParseValue(fact.Type, g.Value)
 		if err != nil {
-			return nil, fmt.Errorf("%s: memory:%d: %s: %w", c.Name, g.Line, g.Name, err)
+			return nil, fmt.Errorf("%s: %s:%d: %s: %w", name, section, g.Line, g.Name, err)
 		}
 		out[g.Name] = value
 	}
 	return out, nil
 }
 
-func (c *Case) load(load Loader) (*policyfile.File, error) {
-	vocabulary, err := filter.Vocabulary()
-	if err != nil {
-		return nil, err
-	}
+func (known *Policies) of(c *Case, load Loader) (*policyfile.File, error) {
 	text := []byte(c.Policy)
 	if c.Include != "" {
 		base, err := load(c.Include)
@@ -110,7 +117,22 @@ func (c *Case) load(load Loader) (*policyfile.File, error) {
 			return nil, fmt.Errorf("%s: policy: %w", c.Name, err)
 		}
 	}
-	return policyfile.Parse(c.Name+":policy", text, vocabulary)
+	if file := known.byText[string(text)]; file != nil {
+		return file, nil
+	}
+	vocabulary, err := filter.Vocabulary()
+	if err != nil {
+		return nil, err
+	}
+	file, err := policyfile.Parse(c.Name+":policy", text, vocabulary)
+	if err != nil {
+		return nil, err
+	}
+	if known.byText == nil {
+		known.byText = map[string]*policyfile.File{}
+	}
+	known.byText[string(text)] = file
+	return file, nil
 }
 
 // merge puts the changes of a case over the policy that it includes: a line "key = value" under the same [section], or at the top,

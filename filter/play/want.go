@@ -1,59 +1,77 @@
 package play
 
 import (
-	"fmt"
+	"slices"
 	"strings"
 
 	"gatepost.example/policy"
 )
 
-// Check compares what came of a case with what it wants. It gives one line for each difference, none when all is as wanted.
+// Difference is one thing that came otherwise than a case wants it.
+type Difference struct {
+	Line   int    // of the file; 0 for what no line names
+	Wanted string // the line, or "nothing more"
+	Got    string
+}
+
+// Check compares what came of a case with what it wants. It gives the differences, none when all is as wanted.
 //
 // A line that begins with a stage stands for an event; all events must be named, in their order. "header NAME: VALUE" asks for a field of
 // the last message that passed and "no header NAME" for none; "fact NAME = VALUE" asks for a fact of the last decision. In values * stands
 // for any text, and blanks and folds count as one blank.
-func (r *Result) Check(c *Case) []string {
-	var wrong []string
+func (r *Result) Check(c *Case) []Difference {
+	var wrong []Difference
 	next := 0
 	for _, w := range c.Want {
 		first, rest, _ := strings.Cut(w.Text, " ")
-		problem := ""
+		got := ""
 		switch _, isStage := policy.ParseStage(first); {
 		case isStage:
-			problem = r.checkEvent(next, w.Text)
+			got = r.checkEvent(next, w.Text)
 			next++
 		case first == "header":
-			problem = r.checkHeader(rest)
+			got = r.checkHeader(rest)
 		case strings.HasPrefix(w.Text, "no header "):
-			problem = r.checkNoHeader(strings.TrimPrefix(w.Text, "no header "))
+			got = r.checkNoHeader(strings.TrimPrefix(w.Text, "no header "))
 		case first == "fact":
-			problem = r.checkFact(rest)
+			got = r.checkFact(rest)
 		default:
-			problem = "a line begins with a stage, header, no header or fact"
+			got = "no such line: one begins with a stage, header, no header or fact"
 		}
-		if problem != "" {
-			wrong = append(wrong, fmt.Sprintf("%s: want:%d: %s: %s", c.Name, w.Line, w.Text, problem))
+		if got != "" {
+			wrong = append(wrong, Difference{c.wantLine + w.Line - 1, w.Text, got})
 		}
 	}
 	for ; next < len(r.Events); next++ {
-		wrong = append(wrong, fmt.Sprintf("%s: not wanted: %s", c.Name, r.Events[next]))
+		wrong = append(wrong, Difference{0, "nothing more", r.Events[next].String()})
 	}
 	return wrong
 }
 
-// checkEvent compares "STAGE [REPLY-PREFIX] [rule NAME] [decided STAGE]" with the event in its place.
+// wantedEvent is a line "STAGE [REPLY-PREFIX] [rule NAME] [decided STAGE]".
+type wantedEvent struct {
+	stage, outcome, rule, decided string
+	hasRule, hasDecided           bool
+}
+
+func parseEvent(line string) wantedEvent {
+	w := wantedEvent{}
+	line, w.decided, w.hasDecided = strings.Cut(line, " decided ")
+	line, w.rule, w.hasRule = strings.Cut(line, " rule ")
+	w.stage, w.outcome, _ = strings.Cut(line, " ")
+	return w
+}
+
+// checkEvent compares a line with the event in its place; it gives what came where they differ.
 func (r *Result) checkEvent(i int, want string) string {
 	if i >= len(r.Events) {
-		return "nothing more happened"
+		return "nothing more"
 	}
-	e := r.Events[i]
-	want, decided, hasDecided := strings.Cut(want, " decided ")
-	want, rule, hasRule := strings.Cut(want, " rule ")
-	stage, prefix, _ := strings.Cut(want, " ")
+	e, w := r.Events[i], parseEvent(want)
 	switch {
-	case stage != e.Stage.String(), !strings.HasPrefix(e.Outcome, prefix),
-		hasRule && rule != e.Rule, hasDecided && (e.Rule == "" || decided != e.Decided.String()):
-		return "got " + e.String()
+	case w.stage != e.Stage.String(), !strings.HasPrefix(e.Outcome, w.outcome),
+		w.hasRule && w.rule != e.Rule, w.hasDecided && (e.Rule == "" || w.decided != e.Decided.String()):
+		return e.String()
 	}
 	return ""
 }
@@ -67,34 +85,36 @@ func (r *Result) lastHeader() ([]policy.Field, bool) {
 	return nil, false
 }
 
+// fieldsNamed gives the values of a field of the last message that passed, in their flat form.
+func (r *Result) fieldsNamed(name string) []string {
+	fields, _ := r.lastHeader()
+	var out []string
+	for _, f := range fields {
+		if strings.EqualFold(f.Name, strings.TrimSpace(name)) {
+			out = append(out, flat(f.Value))
+		}
+	}
+	return out
+}
+
 func (r *Result) checkHeader(want string) string {
-	fields, ok := r.lastHeader()
-	if !ok {
+	if _, ok := r.lastHeader(); !ok {
 		return "no message passed"
 	}
 	name, value, _ := strings.Cut(want, ":")
-	var got []string
-	for _, f := range fields {
-		if !strings.EqualFold(f.Name, name) {
-			continue
-		}
-		if matches(value, f.Value) {
-			return ""
-		}
-		got = append(got, flat(f.Value))
+	got := r.fieldsNamed(name)
+	if slices.ContainsFunc(got, func(v string) bool { return matches(value, v) }) {
+		return ""
 	}
 	if got == nil {
-		return "there is no such field"
+		return "no header " + strings.TrimSpace(name)
 	}
-	return "got " + strings.Join(got, " | ")
+	return "header " + strings.TrimSpace(name) + ": " + strings.Join(got, " | ")
 }
 
 func (r *Result) checkNoHeader(name string) string {
-	fields, _ := r.lastHeader()
-	for _, f := range fields {
-		if strings.EqualFold(f.Name, strings.TrimSpace(name)) {
-			return "got " + flat(f.Value)
-		}
+	if got := r.fieldsNamed(name); got != nil {
+		return "header " + strings.TrimSpace(name) + ": " + strings.Join(got, " | ")
 	}
 	return ""
 }
@@ -110,9 +130,9 @@ func (r *Result) checkFact(want string) string {
 	case !known && strings.TrimSpace(value) == "unknown":
 		return ""
 	case !known:
-		return "the fact is unknown"
+		return "fact " + name + " = unknown"
 	case !matches(value, got):
-		return "got " + got
+		return "fact " + name + " = " + got
 	}
 	return ""
 }
