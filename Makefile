@@ -5,7 +5,7 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME ?= 8
 FUZZALL ?= 240
 CASES = ../shared/cases
-PACKAGES = postfix redis-server
+PACKAGES = postfix redis-server prometheus
 # Packages that ./... leaves out, because they stand under testdata.
 HARNESS = ./testdata/postfix ./testdata/demo ./testdata/simulate
 # A Postfix is started by root: tests that need one are built by the user and run by sudo.

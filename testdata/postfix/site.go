@@ -26,6 +26,7 @@ type Site struct {
 	folder  *Folder
 	dir     string
 	milter  string // address of the milter socket
+	HTTP    string // address of health and metrics
 	daemon  *exec.Cmd
 	ended   chan error
 }
@@ -68,11 +69,11 @@ func (s *Site) start(ctx context.Context, binary, zone, policy string, more map[
 	if s.DNS, err = resolvetest.NewServer(parsed); err != nil {
 		return err
 	}
-	ports, err := FreePorts(1)
+	ports, err := FreePorts(2)
 	if err != nil {
 		return err
 	}
-	s.milter = fmt.Sprintf("127.0.0.1:%d", ports[0])
+	s.milter, s.HTTP = fmt.Sprintf("127.0.0.1:%d", ports[0]), fmt.Sprintf("127.0.0.1:%d", ports[1])
 	if err := s.writePolicy(policy); err != nil {
 		return err
 	}
@@ -92,7 +93,7 @@ func (s *Site) UnixSocket() string { return "unix:" + filepath.Join(s.dir, "gate
 // writePolicy puts the site's own settings into a policy: into its sections where it has them.
 func (s *Site) writePolicy(policy string) error {
 	for _, section := range []struct{ name, lines string }{
-		{"[listen]", fmt.Sprintf("milter = [\"inet:%s\", %q]\nadmin = %q\n", s.milter, s.UnixSocket(), "unix:"+filepath.Join(s.dir, "admin.sock"))},
+		{"[listen]", fmt.Sprintf("milter = [\"inet:%s\", %q]\nadmin = %q\nhttp = %q\n", s.milter, s.UnixSocket(), "unix:"+filepath.Join(s.dir, "admin.sock"), s.HTTP)},
 		{"[server]", fmt.Sprintf("name = %q\ndirectory = %q\n", Hostname, filepath.Join(s.dir, "state"))},
 		{"[dns]", fmt.Sprintf("servers = [%q]\ntimeout = \"1s\"\nbudget = \"3s\"\n", s.DNS.Addr())},
 		{"[log]", "format = \"json\"\n"},
