@@ -45,6 +45,7 @@ type Analysis struct {
 type examined struct {
 	*compiler
 	rules []*formula
+	reads []map[int]bool // the variables of each rule
 	whole []*ast.AST
 }
 
@@ -73,7 +74,7 @@ func Analyse(v *Vocabulary, source Source) *Analysis {
 
 func newAnalysis(v *Vocabulary) *analysis {
 	a := &analysis{space: newSpace(v)}
-	a.builder = builder{space: a.space, programs: map[int]cel.Program{}}
+	a.builder = builder{space: a.space, programs: map[int]cel.Program{}, used: &a.out.Steps}
 	return a
 }
 
@@ -87,7 +88,8 @@ func (a *analysis) read(v *Vocabulary, source Source) *examined {
 	for i := range s.policy.rules {
 		whole := s.checked[fmt.Sprintf("rule[%d].when", i)]
 		r := &reading{space: a.space, compiler: s.compiler, whole: whole}
-		s.rules, s.whole = append(s.rules, r.formula(whole.Expr())), append(s.whole, whole)
+		f := r.formula(whole.Expr())
+		s.rules, s.reads, s.whole = append(s.rules, f), append(s.reads, variables(f)), append(s.whole, whole)
 	}
 	return s
 }
@@ -134,18 +136,14 @@ func (a *analysis) find(s *examined, i int, part ast.Expr, f Finding) {
 	}
 }
 
-// above gives the constraints that no final rule above rule i matches, as far as those have to do with it or can be taken together.
-func (s *examined) above(sp *space, i int) []constraint {
-	var out []constraint
-	mine := variables(s.rules[i])
-	for j := i - 1; j >= 0 && len(out) < maxAbove; j-- {
-		if !s.policy.rules[j].binds() {
-			continue
+// above gives the rules above rule i that decide before it, the nearest first: those that read what it reads, or always match.
+func (a *analysis) above(s *examined, i int) []int {
+	var out []int
+	for j := i - 1; j >= max(0, i-maxBack) && len(out) < maxAbove; j-- {
+		a.out.Steps++
+		if s.policy.rules[j].binds() && (i <= maxAbove || shares(s.reads[i], s.reads[j])) {
+			out = append(out, j)
 		}
-		if i > maxAbove && !shares(mine, variables(s.rules[j])) {
-			continue
-		}
-		out = append(out, misses(s.rules[j]))
 	}
 	return out
 }
@@ -153,9 +151,12 @@ func (s *examined) above(sp *space, i int) []constraint {
 // binds reports whether nothing below the rule decides where its condition is true, whoever the sender is.
 func (r *rule) binds() bool { return r.final() && r.share == 0 }
 
-// maxAbove bounds the rules above one that are looked at together with it. Further ones are taken as not matching, which can only make the
-// analysis say less.
-const maxAbove = 100
+// Bounds on the rules above one that are looked at together with it. Further ones are taken as not matching. That can only make the analysis
+// miss that a rule is dead: what a witness shows is tried on the whole policy.
+const (
+	maxAbove = 100
+	maxBack  = 1000
+)
 
 func variables(f *formula) map[int]bool {
 	out := map[int]bool{}

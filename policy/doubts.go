@@ -41,11 +41,11 @@ func (a *analysis) dead(s *examined, i int) bool {
 	if given == undecided {
 		return false
 	}
-	by := s.above(a.space, i)
-	if given, _ := a.ask(append([]constraint{matches(s.rules[i])}, by...)...); given != impossible {
+	by := a.above(s, i)
+	if len(by) == 0 || a.first(s, i, by) != impossible {
 		return false
 	}
-	names := a.shadows(s, i)
+	names := a.shadows(s, i, by)
 	text := fmt.Sprintf("it never decides: whatever it matches, rule %s above it decides first", names[0])
 	if len(names) > 1 {
 		text = fmt.Sprintf("it never decides: whatever it matches, one of the rules %s above it decides first", listed(names))
@@ -61,28 +61,28 @@ func (a *analysis) dead(s *examined, i int) bool {
 	return true
 }
 
-// shadows gives the names of the fewest rules above rule i that together match first, as far as leaving out one after the other finds them.
-func (a *analysis) shadows(s *examined, i int) []string {
-	var kept []int
-	for j := range i {
-		if s.policy.rules[j].binds() {
-			kept = append(kept, j)
-		}
+// first asks whether rule i can match where none of some others do.
+func (a *analysis) first(s *examined, i int, others []int) answer {
+	question := []constraint{matches(s.rules[i])}
+	for _, j := range others {
+		question = append(question, misses(s.rules[j]))
 	}
-	kept = kept[max(0, len(kept)-maxAbove):]
-	for n := len(kept) - 1; n >= 0; n-- {
-		question := []constraint{matches(s.rules[i])}
-		for m, j := range kept {
-			if m != n {
-				question = append(question, misses(s.rules[j]))
-			}
-		}
-		if given, _ := a.ask(question...); given == impossible {
-			kept = slices.Delete(kept, n, n+1)
+	given, _ := a.ask(question...)
+	return given
+}
+
+// shadows gives the names of the fewest of the rules above rule i that together match first, as far as leaving out one after the other
+// finds them.
+func (a *analysis) shadows(s *examined, i int, kept []int) []string {
+	for n := 0; n < len(kept); {
+		if rest := slices.Delete(slices.Clone(kept), n, n+1); a.first(s, i, rest) == impossible {
+			kept = rest
+		} else {
+			n++
 		}
 	}
 	var names []string
-	for _, j := range kept {
+	for _, j := range slices.Sorted(slices.Values(kept)) {
 		names = append(names, fmt.Sprintf("%q", s.policy.rules[j].name))
 	}
 	return names

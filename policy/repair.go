@@ -22,6 +22,7 @@ type builder struct {
 	policies []*Policy // whose lists and fields the message meets
 	programs map[int]cel.Program
 	tries    int
+	used     *int             // the work of the whole analysis
 	base     map[string]Value // how the message is told, where nothing else is asked of it
 
 	state  state
@@ -29,8 +30,14 @@ type builder struct {
 	w      *Witness
 }
 
-// maxTries bounds the values tried for one message.
-const maxTries = 20_000
+// maxTries bounds the values tried for one message; tryCost is the work of one, in steps of a search.
+const (
+	maxTries = 20_000
+	tryCost  = 100
+)
+
+// tired reports whether enough was tried.
+func (b *builder) tired() bool { return b.tries > maxTries || *b.used > maxAllSteps }
 
 // build gives the message, as near as it comes to the state. Whether it shows what it should is for the real conditions to say.
 func (b *builder) build(st state) *Witness {
@@ -68,6 +75,7 @@ func (b *builder) build(st state) *Witness {
 // meets reports whether a term comes to what the state says.
 func (b *builder) meets(i int) bool {
 	b.tries++
+	*b.used += tryCost
 	got, ok := b.evaluate(i)
 	if !ok {
 		return false
@@ -115,6 +123,9 @@ func (b *builder) repair(i int, met []int) bool {
 	free := b.free(b.vars[i])
 	for _, first := range free {
 		for _, x := range b.candidates(first, i) {
+			if b.tired() {
+				break
+			}
 			b.w = before.copy()
 			x(b.w)
 			if b.allMeet(i, met) {
@@ -126,9 +137,8 @@ func (b *builder) repair(i int, met []int) bool {
 		for _, second := range free[n+1:] {
 			for _, x := range b.candidates(first, i) {
 				for _, y := range b.candidates(second, i) {
-					if b.tries > maxTries {
-						b.w = before
-						return false
+					if b.tired() {
+						break
 					}
 					b.w = before.copy()
 					x(b.w)

@@ -12,7 +12,10 @@ import (
 
 // decides gives the constraints that rule i decides, each with some variables seen otherwise.
 func (a *analysis) decides(s *examined, i int, force map[int]int16) []constraint {
-	out := append([]constraint{matches(s.rules[i])}, s.above(a.space, i)...)
+	out := []constraint{matches(s.rules[i])}
+	for _, j := range a.above(s, i) {
+		out = append(out, misses(s.rules[j]))
+	}
 	for n := range out {
 		out[n].force = maps.Clone(force)
 	}
@@ -55,7 +58,7 @@ func (a *analysis) code(s *examined, i int) {
 	}
 	var names []string
 	var shown *Witness
-	for _, v := range slices.Sorted(maps.Keys(variables(s.rules[i]))) {
+	for _, v := range slices.Sorted(maps.Keys(s.reads[i])) {
 		if w := a.hangsOnTrouble(s, i, v); w != nil {
 			names = append(names, a.vars[v].fact.Name)
 			if shown == nil {
@@ -107,7 +110,7 @@ func (a *analysis) inVain(s *examined, i int) {
 		return
 	}
 	question := a.decides(s, i, nil)
-	for _, v := range slices.Sorted(maps.Keys(variables(s.rules[i]))) {
+	for _, v := range slices.Sorted(maps.Keys(s.reads[i])) {
 		if fact := a.vars[v].fact; fact != nil && slices.Contains(fact.Words, temporary) {
 			for _, word := range passing(*fact) {
 				question = append(question, constraint{f: a.isWord(v, word), allow: canBeFalse})
@@ -154,7 +157,7 @@ func (a *analysis) exemption(s *examined, i int) {
 	}
 	for _, group := range groups {
 		force, otherwise := map[int]int16{}, map[int]int16{}
-		for _, v := range slices.Sorted(maps.Keys(variables(s.rules[i]))) {
+		for _, v := range slices.Sorted(maps.Keys(s.reads[i])) {
 			switch at, what := a.strangersView(v, group); what {
 			case known:
 				force[v], otherwise[v] = at, at

@@ -25,7 +25,7 @@ const (
 // Bounds on the work of an analysis, in steps of formulas looked at.
 const (
 	maxSteps    = 200_000    // of one question
-	maxAllSteps = 40_000_000 // of all questions of one analysis
+	maxAllSteps = 20_000_000 // of all questions of one analysis
 )
 
 // search looks for values of variables that fulfill constraints: it sets a variable that an undecided constraint needs, each value in

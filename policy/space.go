@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"math"
 	"slices"
-	"strings"
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/ast"
@@ -95,24 +94,30 @@ func (s *space) open() state {
 }
 
 func (v *variable) close() {
+	candidates := v.candidates()
+	v.crowd = len(v.tests) > maxTests
+	if v.crowd {
+		candidates = candidates[:1]
+	}
 	seen := map[string]bool{}
-	defer func() { v.crowd = len(v.values) > maxValues }()
-	for _, candidate := range v.candidates() {
+	for _, candidate := range candidates {
 		one := value{val: candidate, holds: make([]bool, len(v.tests))}
-		var signature strings.Builder
+		signature := make([]byte, len(v.tests))
 		for i, c := range v.tests {
 			one.holds[i] = c.holds(candidate)
-			signature.WriteString(map[bool]string{true: "1", false: "0"}[one.holds[i]])
+			if one.holds[i] {
+				signature[i] = 1
+			}
 		}
-		if !seen[signature.String()] {
-			seen[signature.String()] = true
+		if !seen[string(signature)] {
+			seen[string(signature)] = true
 			v.values = append(v.values, one)
 		}
 	}
 }
 
-// maxValues bounds the values of one variable that is searched.
-const maxValues = 200
+// maxTests bounds the tests of one variable that is searched: what more of them tell apart are too many values.
+const maxTests = 300
 
 // candidates gives values of which at least one stands for each that tests can tell apart, the usual one first.
 func (v *variable) candidates() []ref.Val {

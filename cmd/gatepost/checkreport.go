@@ -30,10 +30,17 @@ func waiting(file *policyfile.File, report []policy.RuleReport) string {
 	return out.String()
 }
 
+// maxShown bounds the findings that are printed of one policy.
+const maxShown = 50
+
 // findings prints what is doubtful, with its witness.
 func findings(file *policyfile.File, found []policyfile.Finding) string {
 	var out strings.Builder
-	for _, f := range found {
+	for i, f := range found {
+		if i == maxShown {
+			fmt.Fprintf(&out, "%s: and %d more\n", file.Name, len(found)-maxShown)
+			break
+		}
 		fmt.Fprintln(&out, f)
 		if f.Witness != nil {
 			fmt.Fprintf(&out, "    %s\n", witnessText(f.Witness, file.Vocabulary))
