@@ -16,6 +16,10 @@ func (s *Session) begin(at policy.Stage, into tasks, in *check.Input) {
 		if at == policy.Helo && into[i] != nil {
 			into[i].cancel()
 		}
+		if s.past != nil {
+			into[i] = s.past.task(entry.check)
+			continue
+		}
 		in.Findings = waitFor(s.allTasks())
 		budget := s.settings.Budget
 		if at == policy.Data {
@@ -89,7 +93,11 @@ func (s *Session) allTasks() tasks {
 func (s *Session) advance(at policy.Stage, w *policy.Walk, step func(*policy.Evidence, policy.Stage) []string) {
 	for range len(s.settings.Vocabulary.Facts()) + 1 {
 		waits := step(s.conn.evidence, at)
-		if len(waits) == 0 || !w.MayWait(at) || !s.publishAwaited(waits, at) {
+		if len(waits) == 0 || !w.MayWait(at) {
+			return
+		}
+		if !s.publishAwaited(waits, at) {
+			s.lacks(waits)
 			return
 		}
 	}
@@ -107,18 +115,26 @@ func (s *Session) publishAwaited(names []string, at policy.Stage) bool {
 		if !ok {
 			continue
 		}
-		s.publish(s.settings.checks[i].check, out, at)
+		s.publish(i, out, at)
 		published = true
 	}
 	return published
 }
 
 func (s *Session) awaitTask(i int) (check.Outcome, bool) {
-	t := s.allTasks()[i]
+	t := s.task(i)
 	if t == nil {
 		return check.Outcome{}, false
 	}
 	return t.await(s.settings.Budget), true
+}
+
+// task gives the run of check i that belongs to the message, else to the connection; nil for none.
+func (s *Session) task(i int) *task {
+	if s.msg != nil && s.msg.tasks[i] != nil {
+		return s.msg.tasks[i]
+	}
+	return s.conn.tasks[i]
 }
 
 // publishMissing gives facts that nothing established their word for trouble: nothing is unknown after DATA. It is a mistake of ours

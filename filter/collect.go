@@ -19,6 +19,8 @@ type task struct {
 	done    chan struct{}
 	outcome check.Outcome
 	read    *check.Outcome // what the session took for its outcome when it awaited it; nil before
+	moment  int            // of the session's events, the one for which the facts were published; 0 for none
+	stage   policy.Stage   // at which they were
 }
 
 // grace is how long a check that was cut off may take to give what it has.
@@ -162,9 +164,12 @@ func waitFor(all tasks) func(ctx context.Context, name string) []check.Finding {
 	}
 }
 
-// publish makes the facts of an outcome known at a stage. A fact that the check left out gets its word for trouble.
-func (s *Session) publish(c check.Check, out check.Outcome, at policy.Stage) {
-	for _, f := range c.Facts() {
+// publish makes the facts of check i's outcome known at a stage. A fact that the check left out gets its word for trouble.
+func (s *Session) publish(i int, out check.Outcome, at policy.Stage) {
+	if t := s.task(i); t.moment == 0 {
+		t.moment, t.stage = s.conn.trail.moment, at
+	}
+	for _, f := range s.settings.checks[i].check.Facts() {
 		value := f.Trouble
 		if i := slices.IndexFunc(out.Facts, func(n check.Named) bool { return n.Name == f.Name }); i >= 0 {
 			value = out.Facts[i].Value

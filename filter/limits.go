@@ -133,11 +133,14 @@ func (q question) idle(o occasion) bool {
 // askLimits reads the limits whose keys are known from this stage on, and counts the events that happen. Those in asked have their results
 // already; for all others it makes one round trip.
 func (s *Session) askLimits(o occasion, asked []question, results []state.Result) {
-	now := s.server.now()
+	now := s.present()
 	var rest []question
 	var steps []state.Step
 	for _, q := range s.concerned(o) {
 		q.key, q.band = s.keyOf(q.limit, o.at)
+		if s.past != nil && s.past.answers(s, &q, o) {
+			continue
+		}
 		if q.key == "" || q.idle(o) {
 			s.publishLimit(q.limit, limit.Verdict{}, o) // nobody to count, or nothing that this limit counts
 			continue
@@ -205,7 +208,7 @@ func (s *Session) countWider(q question) state.Result {
 	r := state.Result{Full: true}
 	for key := q.key; r.Full && key != "*"; {
 		key = limit.Wider(key)
-		r = s.server.store.Do(context.Background(), s.server.now(), []state.Step{q.limit.arithmetic.Pour(key, q.band, max(q.n, 0))})[0]
+		r = s.server.store.Do(context.Background(), s.present(), []state.Step{q.limit.arithmetic.Pour(key, q.band, max(q.n, 0))})[0]
 	}
 	return r
 }
@@ -216,6 +219,7 @@ func (s *Session) publishLimit(l *boundLimit, v limit.Verdict, o occasion) {
 	}
 	s.publishMemory(l.fact, policy.BoolOf(v.Over), o.at)
 	s.publishMemory(l.fact+".retry", policy.StringOf(limit.Text(v.Retry)), o.at)
+	s.noteReading(l, o.at)
 }
 
 // keyOf gives the key of a limit, "" where it does not apply, and the client's band.

@@ -23,6 +23,7 @@ type Record struct {
 	Paused    bool              // everything was accepted, for a pause
 	Harsher   []policy.Decision // what the rules say of recipients of other classes, for whom the milder Decision holds too
 	After     string            // in observe mode and in a pause: the stage at which the message would have ended; what came later would not have happened
+	Text      string            // the reply as the client gets it
 
 	Evidence *policy.Evidence // what is known; only while the record is handed over
 	Findings []check.Finding  // of the awaited checks, in registry order
@@ -45,6 +46,10 @@ func (r Record) What() string {
 func (s *Session) record(l Record) {
 	s.told = true
 	l.Evidence, l.Paused = s.conn.evidence, s.paused()
+	s.noteLine(l)
+	if s.past != nil {
+		return
+	}
 	s.server.measureRecord(l)
 	if s.server.onRecord != nil {
 		l.Findings = s.allTasks().findings()

@@ -65,6 +65,11 @@ func (s *Session) greylist(w *policy.Walk) {
 	if e.Text("spf.result") == "pass" {
 		domain = e.Text("spf.domain")
 	}
+	if s.past != nil {
+		s.past.greylist(s)
+		s.advance(policy.Rcpt, w, w.Step)
+		return
+	}
 	key := greylist.Key(e.Text("client.network"), domain, e.Text("sender.address"), e.Text("rcpt.address"))
 	wait, visit := s.settings.Greylist.Judge(key, s.remember([]state.Step{greylist.Look(key)})[0], s.server.now())
 	s.rememberLater(visit)
@@ -76,6 +81,10 @@ func (s *Session) greylist(w *policy.Walk) {
 // meetRecipient asks the memory about a recipient that the MTA takes, before the rules do.
 func (s *Session) meetRecipient() {
 	t, e := s.msg, s.conn.evidence
+	if s.past != nil {
+		s.past.meetRecipient(s)
+		return
+	}
 	domain := e.Text("rcpt.domain")
 	stranger := s.conn.role == roleMX && !s.conn.trusted && t.from.User == ""
 	s.publishMemory("rcpt.relayed", policy.BoolOf(stranger && s.server.own.Any() && !s.server.own.Has(domain)), policy.Rcpt)
@@ -110,6 +119,9 @@ const maxLearned = 1000
 
 // learn keeps what a message, or the part of it that there was, says for later. Our own answers are no evidence.
 func (s *Session) learn(t *transaction, whole bool) {
+	if s.past != nil {
+		return
+	}
 	switch {
 	case s.conn.relay: // nothing is counted
 	case s.conn.role != roleMX || s.conn.trusted || t.from.User != "":

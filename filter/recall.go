@@ -16,6 +16,11 @@ import (
 
 // enter starts the checks of a stage and asks the limits.
 func (s *Session) enter(o occasion, into tasks) {
+	if s.past != nil {
+		s.begin(o.at, into, nil)
+		s.askLimits(o, nil, nil)
+		return
+	}
 	in := s.input(s.clock())
 	reads := s.recalls(o.at, in)
 	asked := s.readyLimits(o)
@@ -34,7 +39,7 @@ func (s *Session) remember(steps []state.Step) []state.Result {
 	}
 	all := append(s.conn.putOff, steps...)
 	s.conn.putOff = nil
-	return s.server.store.Do(context.Background(), s.server.now(), all)[before:]
+	return s.server.store.Do(context.Background(), s.present(), all)[before:]
 }
 
 // maxPutOff bounds the steps that wait for the next time the memory is asked.

@@ -37,6 +37,12 @@ func (s *Session) who() (addr netip.Addr, name, helo string) {
 func (s *Session) adoptHop() {
 	t := s.msg
 	t.hop, _ = message.ReadReceived(t.header.First("Received"))
+	s.adoptClient()
+}
+
+// adoptClient publishes that host and starts the checks that wait for one.
+func (s *Session) adoptClient() {
+	t := s.msg
 	s.publishHost(t.hop.Addr, t.hop.Name, "", policy.Data)
 	s.publishHelo(t.hop.Helo, policy.Data)
 	for i := range s.settings.limits {

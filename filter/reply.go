@@ -60,14 +60,16 @@ type Deletion struct {
 // speak encodes a refusal and logs it. What its placeholders stand for is awaited, where this stage can deliver it.
 func (s *Session) speak(d policy.Decision, at policy.Stage, id, recipient string) Response {
 	s.publishAwaited(d.Reply.Facts(), at)
-	s.record(Record{ID: id, Decision: d, Spoken: at.String(), Recipient: recipient})
-	return Response{Refuse, d.Reply.Code, d.Reply.Enhanced, d.Reply.Fill(s.conn.evidence, id, s.settings.Footer)}
+	text := d.Reply.Fill(s.conn.evidence, id, s.settings.Footer)
+	s.record(Record{ID: id, Decision: d, Spoken: at.String(), Recipient: recipient, Text: text})
+	return Response{Refuse, d.Reply.Code, d.Reply.Enhanced, text}
 }
 
 // putOff answers a recipient of another class than the first taken one (RFC 3463: 4.5.3 too many recipients).
 func (s *Session) putOff(id, recipient string) Response {
-	s.record(Record{ID: id, Spoken: policy.Rcpt.String(), Recipient: recipient, PutOff: true})
-	return Response{Refuse, 452, "4.5.3", "This recipient has rules of its own; send it in a transaction of its own (id " + id + ")"}
+	text := "This recipient has rules of its own; send it in a transaction of its own (id " + id + ")"
+	s.record(Record{ID: id, Spoken: policy.Rcpt.String(), Recipient: recipient, PutOff: true, Text: text})
+	return Response{Refuse, 452, "4.5.3", text}
 }
 
 // spamFlag is what a refusal becomes where refusing is wrong.
@@ -124,6 +126,9 @@ const (
 
 // edit fills in what is removed from and added to a message that passes.
 func (s *Session) edit(t *transaction, edits *Edits, tags []policy.Field, woulds []policy.Would) {
+	if s.past != nil {
+		return
+	}
 	id := s.settings.authservID(s.conn.MTA)
 	edits.Delete = s.deletions(t, id, tags)
 	if s.printsResults() {

@@ -9,6 +9,7 @@ import (
 
 	"gatepost.example/filter/correspondent"
 	"gatepost.example/filter/dnsbl"
+	"gatepost.example/filter/history"
 	"gatepost.example/filter/metric"
 	"gatepost.example/filter/milter"
 	"gatepost.example/filter/resolve"
@@ -32,6 +33,7 @@ type Server struct {
 	newID    func() string
 	onRecord func(Record)
 	pause    atomic.Pointer[time.Time] // until when everything is accepted; nil for never
+	history  Keeper
 
 	mu     sync.Mutex
 	warned map[string]bool
@@ -48,12 +50,18 @@ type Deps struct {
 	Now      func() time.Time // nil for the clock
 	NewID    func() string    // nil for random ids
 	OnRecord func(Record)     // gets every decision, on the session's goroutine; nil for nobody
+	History  Keeper           // gets every message with its evidence; nil for nobody
+}
+
+// Keeper keeps what is needed to explain a decision and to take it again. Add must not wait, and what it gets does not change any more.
+type Keeper interface {
+	Add(*history.Record, *history.Policy)
 }
 
 // NewServer gives a server that follows settings until Reload.
 func NewServer(settings *Settings, d Deps) *Server {
 	s := &Server{
-		resolver: d.Resolver, watch: d.Watch, store: d.Store, given: d.Given, log: d.Log, now: d.Now, newID: d.NewID, onRecord: d.OnRecord, metrics: d.Metrics,
+		resolver: d.Resolver, watch: d.Watch, store: d.Store, given: d.Given, log: d.Log, now: d.Now, newID: d.NewID, onRecord: d.OnRecord, metrics: d.Metrics, history: d.History,
 		warned: map[string]bool{},
 	}
 	if s.now == nil {

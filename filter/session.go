@@ -20,6 +20,7 @@ type Session struct {
 	conn     connection
 	msg      *transaction // nil outside of a message
 	told     bool         // some record tells what was decided, so that the end of the session has nothing to add
+	past     *past        // the record that is decided again; nil for a session that is under way
 }
 
 // connection is what holds until the client disconnects.
@@ -39,6 +40,7 @@ type connection struct {
 	tasks    tasks
 	leaving  []state.Step // what the memory is told when the session ends
 	putOff   []state.Step // what it is told when it is asked next
+	trail    trail
 }
 
 // Client is what the MTA says of a connection.
@@ -77,8 +79,9 @@ type Recipient struct {
 // Connect begins the session.
 func (s *Session) Connect(c Client) Response {
 	set := s.settings
-	s.conn = connection{Client: c, id: s.server.newID(), now: s.server.now(), evidence: s.server.newEvidence(set.Policy), walk: set.Policy.NewWalk()}
-	s.conn.paused = s.server.isPaused(s.conn.now)
+	s.conn = connection{Client: c, id: s.newID(), now: s.present(), evidence: s.server.newEvidence(set.Policy), walk: set.Policy.NewWalk()}
+	s.conn.paused = s.pausedAt(s.conn.now)
+	s.conn.trail.event()
 	s.conn.tasks = make(tasks, len(s.settings.checks))
 	s.conn.role = set.roleOf(c)
 	s.conn.trusted = s.conn.role != roleLocal && set.trusts(c.Addr)
@@ -132,6 +135,7 @@ func (s *Session) Helo(name string, tls TLS) Response {
 	c.evidence.ForgetHelo()
 	c.walk = c.atStart.Clone()
 	c.helo, c.tls = name, tls
+	s.noteHelo()
 	if !c.relay {
 		s.publishHelo(name, policy.Helo)
 		s.enter(occasion{at: policy.Helo}, c.tasks)
@@ -150,6 +154,7 @@ func (s *Session) Mail(from Sender) Response {
 	t := newTransaction(s, from)
 	s.msg = t
 	c.evidence.Forget(policy.OfMessage)
+	s.noteMail()
 	t.publishSender(c.evidence)
 	if !c.relay {
 		s.enter(occasion{at: policy.Mail}, t.tasks)
@@ -177,7 +182,9 @@ func (s *Session) Rcpt(r Recipient) Response {
 	if t == nil {
 		t = newTransaction(s, Sender{})
 		s.msg = t
+		s.noteMail()
 	}
+	s.noteRecipient(r)
 	if r.refused() {
 		s.refuseRecipient(r)
 		return Continue
@@ -194,6 +201,7 @@ func (s *Session) Rcpt(r Recipient) Response {
 	w := t.recipients.Walk()
 	s.advance(policy.Rcpt, w, w.Step)
 	s.greylist(w)
+	s.noteMemory()
 	if d, decided := w.Decision(); decided && d.Refuses() && !s.mustTake() {
 		return s.speak(d, policy.Rcpt, t.id, r.Address)
 	}
@@ -248,16 +256,23 @@ func (s *Session) EndOfMessage(queueID string) (Response, Edits) {
 	t.queueID = queueID
 	t.body.Close()
 	t.publishMessage(s.conn.evidence)
-	if !s.conn.relay {
-		s.askLimits(occasion{at: policy.Data, size: t.header.Size() + t.size}, nil, nil)
-	}
-	s.finish(t)
-	response, edits := s.conclude(t)
+	response, edits := s.judge(t, t.header.Size()+t.size)
 	s.measureMessage(t, response, edits)
 	t.refused = response.Verb == Refuse
 	s.learn(t, true)
+	s.keepMessage(t, true)
 	s.drop()
 	return response, edits
+}
+
+// judge decides over a message whose facts are published.
+func (s *Session) judge(t *transaction, size int) (Response, Edits) {
+	s.conn.trail.event()
+	if !s.conn.relay {
+		s.askLimits(occasion{at: policy.Data, size: size}, nil, nil)
+	}
+	s.finish(t)
+	return s.conclude(t)
 }
 
 // finish walks to the end: at DATA everything that a rule above the decision names is awaited, so that nothing is unknown after it.
@@ -272,6 +287,7 @@ func (s *Session) finish(t *transaction) {
 			break
 		}
 		if !s.publishAwaited(waits, policy.Data) {
+			s.lacks(waits)
 			s.publishMissing(waits)
 		}
 	}
@@ -286,7 +302,7 @@ func (s *Session) completeResults() {
 	for i, entry := range s.settings.checks {
 		out, started := s.awaitTask(i)
 		if started && !s.conn.evidence.Known(entry.check.Facts()[0].Name) {
-			s.publish(entry.check, out, policy.Data)
+			s.publish(i, out, policy.Data)
 		}
 	}
 }
@@ -298,6 +314,7 @@ func (s *Session) Abort() {
 	}
 	s.leaveMessage(s.msg)
 	s.learn(s.msg, false)
+	s.keepMessage(s.msg, false)
 	s.drop()
 }
 
@@ -324,6 +341,7 @@ func (s *Session) Close() {
 		s.leaveConnection()
 	}
 	s.Abort()
+	s.keepConnection()
 	s.conn.tasks.stop()
 	s.server.measureFindings(s.conn.tasks)
 	s.remember(s.conn.leaving)
@@ -332,6 +350,9 @@ func (s *Session) Close() {
 
 // input gives the checks what is known of the session.
 func (s *Session) input(now time.Time) *check.Input {
+	if s.past != nil {
+		return nil // nothing is asked
+	}
 	addr, name, helo := s.who()
 	in := &check.Input{
 		Now: now, Receiver: s.settings.authservID(s.conn.MTA), Resolver: s.server.resolver,

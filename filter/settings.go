@@ -8,6 +8,7 @@ import (
 	"gatepost.example/filter/correspondent"
 	"gatepost.example/filter/dnsbl"
 	"gatepost.example/filter/greylist"
+	"gatepost.example/filter/history"
 	"gatepost.example/filter/milter"
 	"gatepost.example/filter/reputation"
 	"gatepost.example/filter/submission"
@@ -39,6 +40,8 @@ type Settings struct {
 	Correspondents correspondent.Rules
 	Greylist       greylist.Rules
 	Maps           *submission.Maps // submission.login_maps; nil for none
+
+	Kept *history.Policy // as the history knows it
 
 	checks []entry // the registry for this policy
 	wanted []bool  // for each of them: a rule reads a fact of the check
@@ -77,6 +80,7 @@ func SettingsOf(f *policyfile.File) *Settings {
 		Greylist:       greylist.Rules{Delay: f.Greylist.Delay, Window: f.Greylist.RetryWindow, MaxAge: f.Greylist.MaxAge},
 		limits:         bindLimits(f.Limits),
 		ReceivedSPF:    f.Authres.ReceivedSPF, KeepFromTrusted: f.Authres.KeepFromTrusted, Budget: f.DNS.Budget,
+		Kept: keptPolicy(f),
 	}
 }
 

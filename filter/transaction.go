@@ -29,6 +29,7 @@ type transaction struct {
 	body         *message.BodyHasher
 	size         int
 	queueID      string
+	trail        messageTrail
 }
 
 // maxLogged bounds the recipients that one log line names.
@@ -36,10 +37,10 @@ const maxLogged = 5
 
 func newTransaction(s *Session, from Sender) *transaction {
 	t := &transaction{
-		id: s.server.newID(), now: s.server.now(), from: from, senderDomain: mailDomain(from.Address),
+		id: s.newID(), now: s.present(), from: from, senderDomain: mailDomain(from.Address),
 		walk: s.conn.walk.Clone(), header: message.NewHeader(), tasks: make(tasks, len(s.settings.checks)), queueID: s.conn.QueueID,
 	}
-	t.paused = s.server.isPaused(t.now)
+	t.paused = s.pausedAt(t.now)
 	t.recipients = policy.NewRecipients(t.walk)
 	t.header.Watch(s.watches)
 	return t
@@ -76,18 +77,24 @@ func isEnhancedCode(text string) bool {
 	return true
 }
 
-func (t *transaction) publishRecipient(e *policy.Evidence, r Recipient) {
+// parts gives local part and domain of the address as the MTA resolved it.
+func (r Recipient) parts() (local, domain string) {
 	resolved := r.Resolved
 	if r.Mailer == "error" || resolved == "" {
 		resolved = r.Address // of an alias domain the MTA says its table's text, not an address
 	}
-	local, domain := splitAddress(resolved)
+	local, domain = splitAddress(resolved)
 	if strings.EqualFold(local, "postmaster") { // RFC 5321 4.5.1: without regard to case
 		local = "postmaster"
 	}
+	return local, domainOf(domain)
+}
+
+func (t *transaction) publishRecipient(e *policy.Evidence, r Recipient) {
+	local, domain := r.parts()
 	for name, v := range map[string]policy.Value{
 		"rcpt.address": policy.StringOf(r.Address), "rcpt.local": policy.StringOf(local),
-		"rcpt.domain": policy.StringOf(domainOf(domain)), "rcpt.count": policy.IntOf(t.count),
+		"rcpt.domain": policy.StringOf(domain), "rcpt.count": policy.IntOf(t.count),
 	} {
 		e.Publish(name, v, policy.Rcpt)
 	}

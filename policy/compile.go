@@ -21,6 +21,8 @@ type Policy struct {
 	views       map[string]ref.Val // "list.block#ip": the list as facts of one kind see it
 	headerNames []string           // lower-case names of the fields that conditions read
 	conditions  []*Condition       // of the source, in its order
+	lookups     []Lookup           // what conditions look up in lists and tables
+	tables      map[string]pairTable
 
 	observe     bool
 	delayReject bool
@@ -100,6 +102,7 @@ func (c *compiler) compiled() *Policy {
 		return nil
 	}
 	c.language = language
+	c.policy.tables = language.pairs
 	c.definitions()
 	c.conditions()
 	for i, r := range c.source.Rules {
@@ -299,6 +302,9 @@ func (c *compiler) condition(path string, r *rule, text string) {
 // of its lists at most (maxNesting).
 func (c *compiler) plan(whole *ast.AST) (cel.Program, error) {
 	walkExpr(whole.Expr(), nil, func(e ast.Expr, _ []string) bool {
+		if e.Kind() == ast.CallKind && e.AsCall().FunctionName() == pairName {
+			c.pairLookup(e.AsCall())
+		}
 		if e.Kind() != ast.CallKind || e.AsCall().FunctionName() != operators.In {
 			return true
 		}
@@ -309,6 +315,7 @@ func (c *compiler) plan(whole *ast.AST) (cel.Program, error) {
 		}
 		view := "list." + name + "#" + fact.Kind.String()
 		c.policy.views[view] = listView{c.language.lists[name], fact.Kind}
+		c.policy.looksUp(Lookup{List: name, Kind: fact.Kind, Fact: fact.Name})
 		whole.SetReference(e.AsCall().Args()[1].ID(), ast.NewIdentReference(view, nil))
 		return true
 	})

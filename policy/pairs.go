@@ -22,6 +22,9 @@ type NamedPairs struct {
 	Pairs [][2]string
 }
 
+// pairName is the function that asks a table.
+const pairName = "pair"
+
 type pairTable map[[2]string]bool
 
 func newPairTable(pairs [][2]string) pairTable {
@@ -53,7 +56,7 @@ func (c *compiler) pairsOf() map[string]pairTable {
 
 // pairFunction declares pair(A, B, "TABLE").
 func (l *language) pairFunction() cel.EnvOption {
-	return cel.Function("pair", cel.Overload("gatepost_pair", []*cel.Type{cel.StringType, cel.StringType, cel.StringType}, cel.BoolType,
+	return cel.Function(pairName, cel.Overload("gatepost_pair", []*cel.Type{cel.StringType, cel.StringType, cel.StringType}, cel.BoolType,
 		cel.FunctionBinding(func(args ...ref.Val) ref.Val {
 			a, okA := args[0].(types.String)
 			b, okB := args[1].(types.String)

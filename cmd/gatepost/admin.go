@@ -36,7 +36,10 @@ type Status struct {
 	Refused  string     `json:"refused,omitempty"` // why the file as it is now was not taken; "" when it was
 	Born     time.Time  `json:"memory_since"`
 	Settled  bool       `json:"memory_settled"`
-	Memory   string     `json:"memory,omitempty"` // what is wrong with it
+	Memory   string     `json:"memory,omitempty"`  // what is wrong with it
+	Kept     uint64     `json:"history_kept"`      // records since the start
+	Lost     uint64     `json:"history_lost"`      // the same, those that could not be written
+	History  string     `json:"history,omitempty"` // what is wrong with it
 	Lists    []string   `json:"lists_out_of_use,omitempty"`
 }
 
@@ -140,6 +143,10 @@ func (d *daemon) status() Status {
 		Memory: d.filter.Memory(),
 	}
 	s.Born, s.Settled = d.filter.Born()
+	if d.history != nil {
+		s.Kept, s.Lost = d.history.Counts()
+		s.History = d.history.Status()
+	}
 	if until, paused := d.filter.Paused(); paused {
 		s.Paused = &until
 	}

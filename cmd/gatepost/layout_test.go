@@ -57,6 +57,7 @@ func TestImportsGoOneWay(t *testing.T) {
 		"filter/authres":             {"filter/check"},
 		"filter/metric":              nil,
 		"filter/milter":              nil,
+		"filter/history":             append([]string{"filter/state"}, contract...),
 		"filter/iprev":               contract,
 		"filter/spf":                 contract,
 		"filter/mx":                  contract,
@@ -71,12 +72,12 @@ func TestImportsGoOneWay(t *testing.T) {
 		"filter/dkim":                contract,
 		"filter/dmarc":               contract,
 		"filter/arc":                 append([]string{"filter/dkim", "filter/authres"}, contract...),
-		"filter":                     append([]string{"filter/authres", "filter/milter", "filter/iprev", "filter/spf", "filter/mx", "filter/helo", "filter/dnsbl", "filter/metric", "filter/state", "filter/limit", "filter/greylist", "filter/submission", "filter/reputation", "filter/correspondent", "filter/dkim", "filter/dmarc", "filter/arc", "policy/policyfile"}, contract...),
+		"filter":                     append([]string{"filter/authres", "filter/milter", "filter/iprev", "filter/spf", "filter/mx", "filter/helo", "filter/dnsbl", "filter/metric", "filter/state", "filter/limit", "filter/greylist", "filter/submission", "filter/reputation", "filter/correspondent", "filter/dkim", "filter/dmarc", "filter/arc", "filter/history", "policy/policyfile"}, contract...),
 		"filter/play":                append([]string{"filter", "filter/dnsbl", "filter/iprev", "filter/resolve/resolvetest", "policy/policyfile"}, contract...),
 		"cmd/gatepost/mta":           nil,
 		"cmd/gatepost/setup":         {"cmd/gatepost/mta", "policy", "policy/policyfile"},
 		"cmd/gatepost/logging":       {"policy/policyfile"},
-		"cmd/gatepost":               append([]string{"cmd/gatepost/logging", "cmd/gatepost/mta", "cmd/gatepost/setup", "filter", "filter/authres", "filter/limit", "filter/metric", "filter/state", "filter/submission", "filter/dmarc", "filter/dnsbl", "filter/play", "filter/milter", "policy/policyfile"}, contract...),
+		"cmd/gatepost":               append([]string{"cmd/gatepost/logging", "cmd/gatepost/mta", "cmd/gatepost/setup", "filter", "filter/authres", "filter/limit", "filter/metric", "filter/state", "filter/submission", "filter/dmarc", "filter/dnsbl", "filter/play", "filter/milter", "filter/history", "policy/policyfile"}, contract...),
 	}
 	for name, imported := range imports(t) {
 		may, known := allowed[name]

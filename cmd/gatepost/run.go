@@ -16,6 +16,7 @@ import (
 
 	"gatepost.example/filter"
 	"gatepost.example/filter/dnsbl"
+	"gatepost.example/filter/history"
 	"gatepost.example/filter/metric"
 	"gatepost.example/filter/milter"
 	"gatepost.example/filter/resolve"
@@ -37,6 +38,7 @@ type daemon struct {
 	resolver *resolve.Client
 	watch    *dnsbl.Watch
 	store    state.Store
+	history  *history.Store // nil where none is kept
 	filter   *filter.Server
 	milter   *milter.Server
 	since    time.Time
@@ -93,7 +95,7 @@ func runDaemon(ctx context.Context, path string, logs io.Writer) error {
 	if open.admin != nil {
 		background.Go(func() { d.serveAdmin(ctx, open.admin) })
 	}
-	return errors.Join(d.serve(ctx, open.milter), d.store.Close())
+	return errors.Join(d.serve(ctx, open.milter), d.closeStores())
 }
 
 // serve runs the main loop: sessions, signals, reloads.
@@ -139,12 +141,19 @@ func (d *daemon) wire() error {
 		return err
 	}
 	d.store = store
+	if d.history, err = openHistory(d.file, d.log); err != nil {
+		return errors.Join(err, d.closeStores())
+	}
 	d.watch = dnsbl.NewWatch(d.resolver, d.log, time.Now)
 	settings, err := d.settings(d.file)
 	if err != nil {
-		return errors.Join(err, store.Close())
+		return errors.Join(err, d.closeStores())
 	}
-	d.filter = filter.NewServer(settings, filter.Deps{Resolver: d.resolver, Watch: d.watch, Store: d.store, Metrics: d.metrics, Log: d.log})
+	deps := filter.Deps{Resolver: d.resolver, Watch: d.watch, Store: d.store, Metrics: d.metrics, Log: d.log}
+	if d.history != nil {
+		deps.History = d.history
+	}
+	d.filter = filter.NewServer(settings, deps)
 	d.took(d.file, settings)
 	d.resumePause()
 	d.milter = milter.NewServer(milter.Config{
@@ -246,8 +255,8 @@ func (d *daemon) reload(why string) error {
 		}
 		return err
 	}
-	if fmt.Sprint(file.Listen, file.DNS, file.Server.Directory, file.Store) != fmt.Sprint(d.file.Listen, d.file.DNS, d.file.Server.Directory, d.file.Store) {
-		d.log.Warn("changes of [listen], [dns], [store] and server.directory take effect when the daemon starts anew")
+	if fmt.Sprint(file.Listen, file.DNS, file.Server.Directory, file.Store, file.History) != fmt.Sprint(d.file.Listen, d.file.DNS, d.file.Server.Directory, d.file.Store, d.file.History) {
+		d.log.Warn("changes of [listen], [dns], [store], [history] and server.directory take effect when the daemon starts anew")
 	}
 	d.logs.follow(file)
 	d.filter.Reload(settings)

@@ -56,6 +56,9 @@ func printStatus(c *cobra.Command, s Status) error {
 	if s.Memory != "" {
 		wrong = append(wrong, s.Memory)
 	}
+	if s.History != "" {
+		wrong = append(wrong, s.History)
+	}
 	if len(s.Lists) > 0 {
 		wrong = append(wrong, "blocklists out of use: "+strings.Join(s.Lists, ", "))
 	}

@@ -25,7 +25,7 @@ type Envelope struct {
 // Message plays one message from connect to its end, or to the first refusal. Questions go to r; w knows which blocklists
 // work, nil takes all.
 func Message(set *filter.Settings, r resolve.Resolver, w *dnsbl.Watch, now time.Time, said Envelope, header *message.Header, body io.Reader) (*Result, error) {
-	p := newPlayer(set, r, w, nil, now)
+	p := newPlayer(set, r, w, nil, now, nil)
 	defer p.session.Close()
 	p.event(policy.Connect, p.session.Connect(said.Client))
 	p.event(policy.Helo, p.session.Helo(said.Helo, filter.TLS{}))

@@ -55,7 +55,11 @@ type Loader func(name string) ([]byte, error)
 const defaultMTA = "mx.example.net"
 
 // Policies keeps the policies of cases that were played, so that those that share one compile it once.
-type Policies struct{ byText map[string]*policyfile.File }
+type Policies struct {
+	Keep filter.Keeper // gets every message with its evidence; nil for nobody
+
+	byText map[string]*policyfile.File
+}
 
 // Play plays a case. Its error says that the case cannot be played; whether it ended as wanted says Result.Check.
 func (known *Policies) Play(c *Case, load Loader, now time.Time) (*Result, error) {
@@ -76,7 +80,7 @@ func (known *Policies) Play(c *Case, load Loader, now time.Time) (*Result, error
 	if err != nil {
 		return nil, fmt.Errorf("%s: dns: %w", c.Name, err)
 	}
-	p := newPlayer(filter.SettingsOf(file), zone, nil, given, now)
+	p := newPlayer(filter.SettingsOf(file), zone, nil, given, now, known.Keep)
 	for _, command := range c.Session {
 		if err := p.do(c, command); err != nil {
 			return nil, fmt.Errorf("%s: session:%d: %w", c.Name, command.Line, err)
@@ -198,13 +202,13 @@ type player struct {
 	facts   []policy.Fact
 }
 
-func newPlayer(set *filter.Settings, r resolve.Resolver, w *dnsbl.Watch, given map[string]policy.Value, now time.Time) *player {
+func newPlayer(set *filter.Settings, r resolve.Resolver, w *dnsbl.Watch, given map[string]policy.Value, now time.Time, keep filter.Keeper) *player {
 	p := &player{facts: set.Vocabulary.Facts()}
 	n := 0
 	p.server = filter.NewServer(set, filter.Deps{
 		Resolver: r, Watch: w, Given: given, Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return now },
 		NewID:    func() string { n++; return fmt.Sprintf("TEST-%04d", n) },
-		OnRecord: p.record,
+		OnRecord: p.record, History: keep,
 	})
 	p.session = p.server.NewSession()
 	return p

@@ -5,15 +5,10 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
-	"net/url"
 	"os"
-	"path/filepath"
 	"sync"
 	"time"
-
-	_ "modernc.org/sqlite" // the driver "sqlite"
 )
 
 // file keeps an Embedded in a SQLite file: one writer, one commit a second (kill -9 loses at most that second), WAL, synchronous FULL.
@@ -47,17 +42,9 @@ CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) 
 // Open gives the memory kept in a file, and makes the file when it is not there. A file that is no database any more is set aside under
 // a new name, which the log says, and the memory begins anew. The error says why the folder cannot be used.
 func Open(path string, most int, now func() time.Time, log *slog.Logger) (*Embedded, error) {
-	db, err := openFile(path)
-	if err != nil && isCorrupt(err) {
-		aside := fmt.Sprintf("%s.corrupt-%s", path, now().UTC().Format("20060102-150405"))
-		if err := setAside(path, aside); err != nil {
-			return nil, err
-		}
-		log.Error("the memory is corrupt; it was set aside and begins anew", "file", path, "aside", aside, "error", err.Error())
-		db, err = openFile(path)
-	}
+	db, err := Database{Path: path, What: "memory", Schema: schema}.Open(now(), log)
 	if err != nil {
-		return nil, fmt.Errorf("the memory %s cannot be used: %w; see that its folder belongs to the user that runs gatepost", path, err)
+		return nil, err
 	}
 	e := NewEmbedded(most, now())
 	f := &file{store: e, db: db, path: path, log: log, now: now, stop: make(chan struct{}), ended: make(chan struct{})}
@@ -74,61 +61,6 @@ func Open(path string, most int, now func() time.Time, log *slog.Logger) (*Embed
 	}
 	go f.run()
 	return e, nil
-}
-
-func openFile(path string) (*sql.DB, error) {
-	if err := makePrivate(path); err != nil {
-		return nil, err
-	}
-	pragmas := url.Values{"_pragma": {"journal_mode(WAL)", "synchronous(FULL)", "busy_timeout(2000)"}}
-	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: path}).EscapedPath()+"?"+pragmas.Encode())
-	if err != nil {
-		return nil, err
-	}
-	db.SetMaxOpenConns(1)
-	var verdict string
-	if err := db.QueryRow("PRAGMA quick_check(1)").Scan(&verdict); err != nil {
-		db.Close()
-		return nil, err
-	}
-	if verdict != "ok" {
-		db.Close()
-		return nil, fmt.Errorf("%w: %s", errCorrupt, verdict)
-	}
-	if _, err := db.Exec(schema); err != nil {
-		db.Close()
-		return nil, err
-	}
-	return db, nil
-}
-
-// makePrivate makes the file with rights for nobody else, before SQLite would.
-func makePrivate(path string) error {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o640)
-	if err != nil {
-		return err
-	}
-	return f.Close()
-}
-
-var errCorrupt = errors.New("the file is corrupt")
-
-// isCorrupt tells a broken file from one that cannot be opened. SQLite's codes 11 and 26 (sqlite.org/rescode.html).
-func isCorrupt(err error) bool {
-	var coded interface{ Code() int }
-	if errors.As(err, &coded) {
-		return coded.Code()&0xff == 11 || coded.Code()&0xff == 26
-	}
-	return errors.Is(err, errCorrupt)
-}
-
-func setAside(path, aside string) error {
-	for _, tail := range []string{"-wal", "-shm", ""} {
-		if err := os.Rename(path+tail, aside+tail); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("the corrupt memory %s cannot be set aside: %w", filepath.Base(path), err)
-		}
-	}
-	return nil
 }
 
 // load reads what has not expired.
@@ -199,7 +131,7 @@ func (f *file) run() {
 // that of the cells.
 func (f *file) commit() {
 	changed := f.take()
-	err := f.present()
+	err := Present(f.path, f.made)
 	if len(changed) == 0 && err == nil && f.failure() == nil {
 		return
 	}
@@ -257,18 +189,6 @@ func (f *file) giveBack(changed []change) {
 		}
 		p.mu.Unlock()
 	}
-}
-
-// present reports that the file was removed or replaced: SQLite would go on writing to the one that has no name any more.
-func (f *file) present() error {
-	info, err := os.Stat(f.path)
-	if err == nil && !os.SameFile(info, f.made) {
-		err = errors.New("another file has taken its place")
-	}
-	if err != nil {
-		return fmt.Errorf("the file is gone, put back its folder and restart gatepost: %w", err)
-	}
-	return nil
 }
 
 // writeTime bounds one transaction of at most writeMost cells: were it all that has changed, a large flood would never be written.

@@ -59,6 +59,11 @@ func (f *File) tables() []table {
 			{"kind", word(&f.Store.Kind, StoreEmbedded, StoreRedis)},
 			{"url", text(&f.Store.URL, redisURL)},
 		}},
+		{"history", []key{
+			{"keep", long(&f.History.Keep, 0, 3650*day)},
+			{"size", bytes(&f.History.Size, 1_000_000, 1_000_000_000_000)},
+			{"addresses", word(&f.History.Addresses, AddressesPlain, AddressesHashed)},
+		}},
 		{"reputation", []key{
 			{"half_life", long(&f.Reputation.HalfLife, time.Hour, 365*day)},
 			{"settle", long(&f.Reputation.Settle, 0, 365*day)},

@@ -16,6 +16,10 @@ import (
 type Reading struct {
 	Now  time.Time                         // entries whose time is over are left out
 	File func(path string) ([]byte, error) // gives a file that a list names
+
+	// Instead of File: what the files of a list or of a table of pairs had in them, where that is known by other means.
+	Lists func(name string) []string
+	Pairs func(name string) [][2]string
 }
 
 // maxListFile bounds a file that a list names, in bytes: some millions of networks fit.
@@ -43,6 +47,11 @@ func (f *File) ListFile(list string) string {
 
 // listFiles reads what stands in the files of the lists.
 func (d *decoder) listFiles(f *File, from Reading) {
+	for i := range f.source.Lists {
+		if list := &f.source.Lists[i]; from.Lists != nil {
+			list.More = append(list.More, from.Lists(list.Name)...)
+		}
+	}
 	if from.File == nil {
 		return
 	}
@@ -122,6 +131,11 @@ func unreadable(path string, err error) error {
 
 // pairFiles reads the files of the tables of pairs: two columns, and comments.
 func (d *decoder) pairFiles(f *File, from Reading) {
+	for i := range f.source.Pairs {
+		if table := &f.source.Pairs[i]; from.Pairs != nil {
+			table.Pairs = append(table.Pairs, from.Pairs(table.Name)...)
+		}
+	}
 	if from.File == nil {
 		return
 	}

@@ -64,3 +64,35 @@ func share(into *float64, least, most float64) reader {
 		}
 	}
 }
+
+// bytes reads an amount such as "2GB", between two bounds.
+func bytes(into *int, least, most int) reader {
+	return func(d *decoder, path string, value any) {
+		v, ok := value.(string)
+		if !ok {
+			d.wrong(path, "it is %s; write an amount such as \"2GB\"", describe(value))
+			return
+		}
+		n, err := parseBytes(v)
+		switch {
+		case err != nil:
+			d.wrong(path, "%v", err)
+		case n < least || n > most:
+			d.wrong(path, "%s is out of range; write an amount from %dMB to %dGB", v, least/1_000_000, most/1_000_000_000)
+		default:
+			*into = n
+		}
+	}
+}
+
+func parseBytes(s string) (int, error) {
+	for name, size := range map[string]int{"kB": 1e3, "MB": 1e6, "GB": 1e9} {
+		if amount, ok := strings.CutSuffix(s, name); ok {
+			n, err := strconv.ParseUint(strings.TrimSpace(amount), 10, 30)
+			if err == nil {
+				return int(n) * size, nil
+			}
+		}
+	}
+	return 0, fmt.Errorf("%q is no amount; write a whole number with kB, MB or GB, such as \"2GB\"", s)
+}

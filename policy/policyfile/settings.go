@@ -1,6 +1,9 @@
 package policyfile
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"time"
@@ -27,6 +30,7 @@ type File struct {
 	Recipients Recipients
 
 	Store         Store
+	History       History
 	Reputation    Reputation
 	ContentFilter ContentFilter
 	Greylist      Greylist
@@ -41,6 +45,22 @@ type File struct {
 	Vocabulary *policy.Vocabulary // the facts that the rules can name
 	Policy     *policy.Policy     // the compiled rules
 	source     policy.Source
+}
+
+// Identity names the policy with all that it is made of: its text, and what the files that its lists and pairs name had in them.
+func (f *File) Identity() string {
+	sum := sha256.New()
+	for _, list := range f.source.Lists {
+		for _, entry := range list.More {
+			fmt.Fprintf(sum, "%q %q\n", list.Name, entry)
+		}
+	}
+	for _, table := range f.source.Pairs {
+		for _, pair := range table.Pairs {
+			fmt.Fprintf(sum, "%q %q\n", table.Name, pair)
+		}
+	}
+	return f.Hash + "-" + hex.EncodeToString(sum.Sum(nil)[:4])
 }
 
 // Source gives the policy as the file states it, before it was compiled.
@@ -123,6 +143,22 @@ type Store struct {
 	Kind StoreKind
 	URL  string // of Redis; may hold a password: never printed
 }
+
+// History is [history]: the decisions that are kept, with their evidence.
+type History struct {
+	Keep      time.Duration // 0 for none
+	Size      int           // bytes; the oldest goes first
+	Addresses Addresses
+}
+
+// Addresses is how the history knows people.
+type Addresses string
+
+// The words of addresses.
+const (
+	AddressesPlain  Addresses = "plain"
+	AddressesHashed Addresses = "hashed" // local parts as a keyed hash
+)
 
 // StoreKind is where the memory is kept.
 type StoreKind string
@@ -294,6 +330,8 @@ func Default() File {
 		Alert: Alert{Server: "127.0.0.1:25"},
 		// Nothing else to install.
 		Store: Store{Kind: StoreEmbedded, URL: "redis://127.0.0.1:6379/0"},
+		// Two invoices back; a million small messages are some hundred megabytes.
+		History: History{Keep: 30 * day, Size: 2_000_000_000, Addresses: AddressesPlain},
 		Reputation: Reputation{
 			// A sender that mends its ways is believed within a month; a good name outlives a holiday.
 			HalfLife: 14 * day, Settle: 14 * day,

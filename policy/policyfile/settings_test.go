@@ -75,6 +75,7 @@ func TestEverySettingIsRead(t *testing.T) {
 		Alert:      Alert{To: "postmaster@example.net", Server: "127.0.0.1:2525"},
 		Recipients: Recipients{Mixed: MixedMildest},
 		Store:      Store{Kind: StoreRedis, URL: "rediss://user:secret@redis.example:6380/1"},
+		History:    History{Keep: 14 * 24 * time.Hour, Size: 500_000_000, Addresses: AddressesHashed},
 		Reputation: Reputation{
 			HalfLife: 7 * 24 * time.Hour, Settle: 36 * time.Hour, Correspondent: 90 * 24 * time.Hour, Freemail: []string{"freemail.example"},
 			UnknownRecipient: 1, Spam: 2.5, FromCorrespondent: 0.5, Ham: 0,

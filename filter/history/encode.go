@@ -1,0 +1,298 @@
+package history
+
+import (
+	"encoding/binary"
+	"maps"
+	"math"
+	"net/netip"
+	"slices"
+	"time"
+
+	"gatepost.example/filter/check"
+	"gatepost.example/filter/resolve"
+	"gatepost.example/policy"
+)
+
+// A block holds some records one after the other. A text that stood before in the block is written as its number, so that the names of
+// facts and the words of results cost one or two bytes. Each record has two parts in blocks of their own: the core, which deciding again
+// reads, and the detail, which people read.
+
+// format is the version of the encoding, the first byte of a block.
+const format = 1
+
+// encoder writes one block.
+type encoder struct {
+	out   []byte
+	texts map[string]uint64
+}
+
+func newEncoder() *encoder { return &encoder{out: []byte{format}, texts: map[string]uint64{}} }
+
+func (e *encoder) uint(n uint64) { e.out = binary.AppendUvarint(e.out, n) }
+
+func (e *encoder) int(n int64) { e.out = binary.AppendVarint(e.out, n) }
+
+func (e *encoder) bool(b bool) {
+	n := byte(0)
+	if b {
+		n = 1
+	}
+	e.out = append(e.out, n)
+}
+
+// text writes 0 for "", 1 for a new text that follows, and n+2 for text n of the block.
+func (e *encoder) text(s string) {
+	if s == "" {
+		e.uint(0)
+		return
+	}
+	if n, known := e.texts[s]; known {
+		e.uint(n + 2)
+		return
+	}
+	e.texts[s] = uint64(len(e.texts))
+	e.uint(1)
+	e.uint(uint64(len(s)))
+	e.out = append(e.out, s...)
+}
+
+func (e *encoder) list(all []string) {
+	e.uint(uint64(len(all)))
+	for _, s := range all {
+		e.text(s)
+	}
+}
+
+func (e *encoder) addr(a netip.Addr) {
+	raw, _ := a.MarshalBinary() // never fails
+	e.text(string(raw))
+}
+
+// moment writes a time with its distance from UTC: the hour of the day is a fact.
+func (e *encoder) moment(t time.Time) {
+	_, offset := t.Zone()
+	e.int(t.Unix())
+	e.uint(uint64(t.Nanosecond()))
+	e.int(int64(offset))
+}
+
+// The kinds of values.
+const (
+	valueNone = iota
+	valueText
+	valueFalse
+	valueTrue
+	valueInt
+	valueDouble
+	valueList
+)
+
+func (e *encoder) value(v policy.Value) {
+	switch v := v.Native().(type) {
+	case string:
+		e.uint(valueText)
+		e.text(v)
+	case bool:
+		if v {
+			e.uint(valueTrue)
+		} else {
+			e.uint(valueFalse)
+		}
+	case int64:
+		e.uint(valueInt)
+		e.int(v)
+	case float64:
+		e.uint(valueDouble)
+		e.out = binary.BigEndian.AppendUint64(e.out, math.Float64bits(v))
+	case []string:
+		e.uint(valueList)
+		e.list(v)
+	default:
+		e.uint(valueNone)
+	}
+}
+
+// core writes what deciding again needs.
+func (e *encoder) core(r *Record) {
+	e.text(r.ID)
+	e.text(r.Conn)
+	e.uint(uint64(r.Number))
+	e.moment(r.Time)
+	e.text(r.Policy)
+	e.client(r)
+	e.sender(r)
+	e.uint(uint64(len(r.Recipients)))
+	for i := range r.Recipients {
+		e.recipient(&r.Recipients[i])
+	}
+	e.uint(uint64(r.Dropped))
+	e.text(r.QueueID)
+	e.uint(uint64(r.Reached))
+	e.bool(r.ConnPaused)
+	e.bool(r.Paused)
+	e.bool(r.Relay)
+	e.message(r.Message)
+	e.uint(uint64(len(r.Outcomes)))
+	for i := range r.Outcomes {
+		e.outcome(&r.Outcomes[i])
+	}
+	e.uint(uint64(len(r.Readings)))
+	for _, l := range r.Readings {
+		e.text(l.Limit)
+		e.uint(uint64(l.At))
+		e.int(int64(l.Recipient))
+		e.bool(l.Over)
+		e.text(l.Retry)
+	}
+	e.uint(uint64(len(r.Lines)))
+	for i := range r.Lines {
+		e.line(&r.Lines[i])
+	}
+}
+
+func (e *encoder) client(r *Record) {
+	c := &r.Client
+	e.addr(c.Addr)
+	for _, s := range []string{c.Name, c.PTR, c.DaemonName, c.DaemonPort, c.MTA, c.QueueID} {
+		e.text(s)
+	}
+	e.moment(r.ConnTime)
+	e.bool(r.Greeted)
+	e.text(r.Helo)
+	e.tls(r.HeloTLS)
+}
+
+func (e *encoder) tls(t TLS) {
+	e.text(t.Version)
+	e.text(t.Cipher)
+	e.uint(uint64(t.Bits))
+}
+
+func (e *encoder) sender(r *Record) {
+	e.text(r.Sender.Address)
+	e.text(r.Sender.User)
+	e.text(r.Sender.Method)
+	e.tls(r.Sender.TLS)
+}
+
+func (e *encoder) recipient(r *Recipient) {
+	for _, s := range []string{r.Address, r.Resolved, r.Mailer, r.Host, r.Retry} {
+		e.text(s)
+	}
+	for _, b := range []bool{r.Refused, r.Relayed, r.Asked, r.Wait} {
+		e.bool(b)
+	}
+}
+
+func (e *encoder) message(m *Message) {
+	e.bool(m != nil)
+	if m == nil {
+		return
+	}
+	e.uint(uint64(m.Size))
+	for _, s := range []string{m.ListID, m.MessageID, m.AuthorAddress, m.AuthorDomain} {
+		e.text(s)
+	}
+	e.uint(uint64(m.AuthorFields))
+	e.uint(uint64(m.AuthorDomains))
+	e.uint(uint64(len(m.Header)))
+	for _, name := range slices.Sorted(maps.Keys(m.Header)) {
+		e.text(name)
+		e.list(m.Header[name])
+	}
+	e.addr(m.HopAddr)
+	e.text(m.HopName)
+	e.text(m.HopHelo)
+}
+
+func (e *encoder) outcome(o *Outcome) {
+	e.text(o.Check)
+	e.uint(uint64(o.Starts))
+	e.uint(uint64(o.Published))
+	e.uint(uint64(o.Stage))
+	e.uint(uint64(len(o.Facts)))
+	for _, f := range o.Facts {
+		e.text(f.Name)
+		e.value(f.Value)
+	}
+}
+
+func (e *encoder) line(l *Line) {
+	e.int(int64(l.Recipient))
+	e.uint(uint64(l.Action))
+	e.text(l.Rule)
+	e.uint(uint64(l.Code))
+	e.text(l.Enhanced)
+	e.uint(uint64(l.Decided))
+	e.uint(uint64(l.Planned))
+	e.text(l.Spoken)
+	e.bool(l.PutOff)
+	e.text(l.Instead)
+	e.text(l.After)
+	e.text(l.What)
+	e.uint(uint64(len(l.Woulds)))
+	for _, w := range l.Woulds {
+		e.text(w.Rule)
+		e.text(w.What)
+		e.uint(uint64(w.Decided))
+		e.uint(uint64(w.Spoken))
+		e.uint(uint64(w.Share))
+	}
+	e.list(l.Tags)
+	e.uint(uint64(l.Share))
+	e.bool(l.Paused)
+	e.list(l.Harsher)
+}
+
+// detail writes what people read besides: findings with their DNS answers, and the replies as they were spoken.
+func (e *encoder) detail(r *Record) {
+	e.uint(uint64(len(r.Outcomes)))
+	for i := range r.Outcomes {
+		e.uint(uint64(len(r.Outcomes[i].Findings)))
+		for j := range r.Outcomes[i].Findings {
+			e.finding(&r.Outcomes[i].Findings[j])
+		}
+	}
+	e.uint(uint64(len(r.Lines)))
+	for i := range r.Lines {
+		e.text(r.Lines[i].Text)
+	}
+}
+
+func (e *encoder) finding(f *check.Finding) {
+	for _, s := range []string{f.Check, f.Method, f.Result, f.Code, f.Identity, f.Domain, f.Detail} {
+		e.text(s)
+	}
+	e.bool(f.KeyFound)
+	e.uint(uint64(f.Took))
+	e.uint(uint64(len(f.Props)))
+	for _, p := range f.Props {
+		e.text(p.Type)
+		e.text(p.Name)
+		e.text(p.Value)
+	}
+	e.uint(uint64(len(f.Lookups)))
+	for _, a := range f.Lookups {
+		e.answer(a)
+	}
+}
+
+func (e *encoder) answer(a *resolve.Answer) {
+	e.text(a.Name)
+	e.uint(uint64(a.Type))
+	e.uint(uint64(a.Status))
+	e.uint(uint64(len(a.Addrs)))
+	for _, addr := range a.Addrs {
+		e.addr(addr)
+	}
+	e.list(a.Texts)
+	e.uint(uint64(len(a.MXs)))
+	for _, mx := range a.MXs {
+		e.uint(uint64(mx.Preference))
+		e.text(mx.Host)
+	}
+	e.list(a.Hosts)
+	e.uint(uint64(a.TTL))
+	e.uint(uint64(a.Age))
+	e.text(a.Detail)
+}

@@ -1,0 +1,135 @@
+package filter
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+
+	"gatepost.example/filter/history"
+	"gatepost.example/policy"
+	"gatepost.example/policy/policyfile"
+)
+
+// keptPolicy gives a policy as the history keeps it: without secrets, and with what its decisions rest on in files.
+func keptPolicy(f *policyfile.File) *history.Policy {
+	k := &history.Policy{Identity: f.Identity(), Text: withoutSecrets(f)}
+	if p := f.Policy; p != nil && len(p.Lookups()) > 0 {
+		k.Matches = func(r *history.Record) []history.Match { return matchesOf(p, r) }
+	}
+	return k
+}
+
+var (
+	zoneValue  = regexp.MustCompile(`\bzone(["']?\s*=\s*)("[^"\n]*"|'[^'\n]*')`)
+	storeValue = regexp.MustCompile(`(["'])rediss?://[^"'\n]*["']`)
+	comment    = regexp.MustCompile(`(?m)^[ \t]*#.*$`)
+)
+
+// withoutSecrets gives the policy's text without what must not be kept: the zones of blocklists, which may hold a key, the URL of the store,
+// which may hold a password, and comments, in which people leave either. It gives "" where the URL stands elsewhere too.
+func withoutSecrets(f *policyfile.File) string {
+	n := 0
+	text := zoneValue.ReplaceAllStringFunc(comment.ReplaceAllString(f.Text, "#"), func(found string) string {
+		n++
+		return fmt.Sprintf(`%s "zone-%d.invalid"`, found[:strings.IndexByte(found, '=')+1], n)
+	})
+	text = storeValue.ReplaceAllString(text, `"redis://127.0.0.1:6379/0"`)
+	for _, l := range f.DNSBL {
+		text = regexp.MustCompile("(?i)"+regexp.QuoteMeta(l.Zone)).ReplaceAllString(text, "zone.invalid")
+	}
+	if f.Store.Kind == policyfile.StoreRedis && strings.Contains(text, f.Store.URL) && f.Store.URL != policyfile.Default().Store.URL {
+		return ""
+	}
+	return text
+}
+
+// maxPairs bounds what is kept of a table of pairs that is asked about more than plain facts.
+const maxPairs = 10_000
+
+// matchesOf gives what of the lists and tables facts of a record were found in.
+func matchesOf(p *policy.Policy, r *history.Record) []history.Match {
+	var out []history.Match
+	for _, l := range p.Lookups() {
+		switch {
+		case l.Pair != "" && l.Fact == "":
+			for _, pair := range p.Pairs(l.Pair, maxPairs) {
+				out = append(out, history.Match{Table: l.Pair, Text: pair[0] + "\t" + pair[1]})
+			}
+		case l.Pair != "":
+			for _, a := range textsOf(r, l.Fact) {
+				for _, b := range textsOf(r, l.With) {
+					if p.Holds(l, a, b) {
+						out = append(out, history.Match{Table: l.Pair, Text: a + "\t" + b})
+					}
+				}
+			}
+		default:
+			for _, text := range textsOf(r, l.Fact) {
+				if p.Holds(l, text, "") {
+					out = append(out, history.Match{List: l.List, Kind: l.Kind, Text: text})
+				}
+			}
+		}
+	}
+	return out
+}
+
+// textsOf gives the texts that a fact had in a record: one, or one for each recipient.
+func textsOf(r *history.Record, fact string) []string {
+	m := r.Message
+	if m == nil {
+		m = &history.Message{}
+	}
+	local, domain := splitAddress(r.Sender.Address)
+	switch fact {
+	case "client.ip":
+		var out []string
+		for _, addr := range []interface {
+			IsValid() bool
+			String() string
+		}{r.Client.Addr, m.HopAddr} {
+			if addr.IsValid() {
+				out = append(out, addr.String())
+			}
+		}
+		return out
+	case "client.name":
+		return []string{domainOf(r.Client.Name), domainOf(m.HopName)}
+	case "client.ptr":
+		return []string{domainOf(r.Client.PTR)}
+	case "helo.name":
+		return []string{domainOf(r.Helo), domainOf(m.HopHelo)}
+	case "auth.user":
+		return []string{r.Sender.User}
+	case "sender.address":
+		return []string{r.Sender.Address}
+	case "sender.local":
+		return []string{local}
+	case "sender.domain":
+		return []string{domainOf(domain)}
+	case "message.list_id":
+		return []string{m.ListID}
+	case "author.address":
+		return []string{m.AuthorAddress}
+	case "author.domain":
+		return []string{m.AuthorDomain}
+	case "rcpt.address", "rcpt.local", "rcpt.domain":
+		return recipientTexts(r, fact)
+	}
+	if v, ok := r.Fact(fact); ok {
+		return []string{v.Text()}
+	}
+	return nil
+}
+
+func recipientTexts(r *history.Record, fact string) []string {
+	var out []string
+	for _, one := range r.Recipients {
+		if one.Refused {
+			continue
+		}
+		local, domain := Recipient{Address: one.Address, Resolved: one.Resolved, Mailer: one.Mailer}.parts()
+		out = append(out, map[string]string{"rcpt.address": one.Address, "rcpt.local": local, "rcpt.domain": domain}[fact])
+	}
+	return out
+}

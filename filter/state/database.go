@@ -1,0 +1,122 @@
+package state
+
+import (
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net/url"
+	"os"
+	"path/filepath"
+	"time"
+
+	_ "modernc.org/sqlite" // the driver "sqlite"
+)
+
+// Database is a SQLite file of ours.
+type Database struct {
+	Path    string
+	What    string // the word for what it keeps
+	Schema  string
+	Shrinks bool // what is deleted gives its room back, when asked to
+}
+
+// Open opens the file for one writer, and makes it when it is not there: WAL, synchronous FULL, rights for nobody but owner and group. A file
+// that is no database any more is set aside under a new name, which the log says, and a new one takes its place. The error says why the
+// folder cannot be used.
+func (d Database) Open(now time.Time, log *slog.Logger) (*sql.DB, error) {
+	db, err := d.open()
+	if err != nil && isCorrupt(err) {
+		aside := fmt.Sprintf("%s.corrupt-%s", d.Path, now.UTC().Format("20060102-150405"))
+		if err := setAside(d.Path, aside); err != nil {
+			return nil, err
+		}
+		log.Error("the "+d.What+" is corrupt; it was set aside and begins anew", "file", d.Path, "aside", aside, "error", err.Error())
+		db, err = d.open()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the %s %s cannot be used: %w; see that its folder belongs to the user that runs gatepost", d.What, d.Path, err)
+	}
+	return db, nil
+}
+
+func (d Database) open() (*sql.DB, error) {
+	if err := makePrivate(d.Path); err != nil {
+		return nil, err
+	}
+	pragmas := url.Values{"_pragma": {"journal_mode(WAL)", "synchronous(FULL)", "busy_timeout(2000)"}}
+	if d.Shrinks { // only a file without any table takes it
+		pragmas["_pragma"] = append([]string{"auto_vacuum(INCREMENTAL)"}, pragmas["_pragma"]...)
+	}
+	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: d.Path}).EscapedPath()+"?"+pragmas.Encode())
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxOpenConns(1)
+	var verdict string
+	if err := db.QueryRow("PRAGMA quick_check(1)").Scan(&verdict); err != nil {
+		db.Close()
+		return nil, err
+	}
+	if verdict != "ok" {
+		db.Close()
+		return nil, fmt.Errorf("%w: %s", errCorrupt, verdict)
+	}
+	if _, err := db.Exec(d.Schema); err != nil {
+		db.Close()
+		return nil, err
+	}
+	return db, nil
+}
+
+// ReadDatabase opens a SQLite file to read, also while a writer has it open. The error says when it is not there.
+func ReadDatabase(path string) (*sql.DB, error) {
+	if _, err := os.Stat(path); err != nil {
+		return nil, err
+	}
+	query := url.Values{"mode": {"ro"}, "_pragma": {"busy_timeout(2000)"}}
+	return sql.Open("sqlite", "file:"+(&url.URL{Path: path}).EscapedPath()+"?"+query.Encode())
+}
+
+// makePrivate makes the file with rights for nobody else, before SQLite would.
+func makePrivate(path string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o640)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+var errCorrupt = errors.New("the file is corrupt")
+
+// isCorrupt tells a broken file from one that cannot be opened. SQLite's codes 11 and 26 (sqlite.org/rescode.html).
+func isCorrupt(err error) bool {
+	var coded interface{ Code() int }
+	if errors.As(err, &coded) {
+		return coded.Code()&0xff == 11 || coded.Code()&0xff == 26
+	}
+	return errors.Is(err, errCorrupt)
+}
+
+func setAside(path, aside string) error {
+	for _, tail := range []string{"-wal", "-shm", ""} {
+		if err := os.Rename(path+tail, aside+tail); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("the corrupt file %s cannot be set aside: %w", filepath.Base(path), err)
+		}
+	}
+	return nil
+}
+
+// Present reports that a database's file was removed or replaced since it was opened, when made was read: SQLite would go on writing to the
+// one that has no name any more.
+func Present(path string, made os.FileInfo) error {
+	info, err := os.Stat(path)
+	if err == nil && !os.SameFile(info, made) {
+		err = errors.New("another file has taken its place")
+	}
+	if err != nil {
+		return fmt.Errorf("the file is gone, put back its folder and restart gatepost: %w", err)
+	}
+	return nil
+}

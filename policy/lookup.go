@@ -1,0 +1,65 @@
+package policy
+
+import (
+	"slices"
+	"strings"
+
+	"cel.dev/cel-go/common/ast"
+)
+
+// Lists and tables of pairs may stand in files that change. So that a decision can be taken again later, it can be asked what in them it
+// rested on.
+
+// Lookup is one thing that conditions look up: a fact in a list, or two facts in a table of pairs.
+type Lookup struct {
+	List string // or
+	Pair string // the table's name
+	Kind Kind   // which entries of the list are asked
+	Fact string // what is looked up; "" in a pair for what is no plain fact
+	With string // the second of a pair
+}
+
+// Lookups gives what the conditions of the policy look up, each once.
+func (p *Policy) Lookups() []Lookup { return p.lookups }
+
+func (p *Policy) looksUp(l Lookup) {
+	if !slices.Contains(p.lookups, l) {
+		p.lookups = append(p.lookups, l)
+	}
+}
+
+// Holds reports whether the list holds a text, or the table of pairs two of them.
+func (p *Policy) Holds(l Lookup, text, with string) bool {
+	if l.Pair != "" {
+		return p.tables[l.Pair].has(text, with)
+	}
+	view, ok := p.views["list."+l.List+"#"+l.Kind.String()].(listView)
+	return ok && view.list.Has(l.Kind, text)
+}
+
+// Pairs gives what a table of pairs holds, at most a number of them, in no order.
+func (p *Policy) Pairs(table string, most int) [][2]string {
+	var out [][2]string
+	for pair := range p.tables[table] {
+		if len(out) == most {
+			break
+		}
+		out = append(out, pair)
+	}
+	return out
+}
+
+// pairLookup notes a call of pair().
+func (c *compiler) pairLookup(call ast.CallExpr) {
+	table, ok := literalText(call.Args()[2])
+	if !ok {
+		return // refused
+	}
+	l := Lookup{Pair: strings.Clone(table)}
+	first, isFact := c.language.factOf(call.Args()[0])
+	second, areFacts := c.language.factOf(call.Args()[1])
+	if isFact && areFacts {
+		l.Fact, l.With = first.Name, second.Name
+	}
+	c.policy.looksUp(l)
+}
