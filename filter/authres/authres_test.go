@@ -3,6 +3,7 @@ package authres
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -214,6 +215,39 @@ func FuzzOther(f *testing.F) {
 		}
 		if spf, ok := results[0].(*msgauth.SPFResult); !ok || string(spf.Value) != value || spf.From != domain {
 			t.Errorf("%q: %+v", text, results[0])
+		}
+	})
+}
+
+// FuzzFromOther: fields that another implementation writes we read as it meant them. Left out are its mistakes: a reason with a line end or
+// a backslash goes out as it is (RFC 5322 3.2.4), a value that is none of the grammar's likewise, and ARC has no name (RFC 8601 2.2).
+func FuzzFromOther(f *testing.F) {
+	f.Add("fail", "bad \"signature\"; really", "example.org", "sender")
+	f.Fuzz(func(t *testing.T, value, reason, domain, local string) {
+		value, domain, local = strings.ToLower(keyword(value)), keyword(domain[:min(len(domain), 200)])+".test", keyword(local)
+		if reason = printable(reason); strings.Contains(reason, `\`) {
+			return
+		}
+		text := msgauth.Format("mx.example.net", []msgauth.Result{
+			&msgauth.DKIMResult{Value: msgauth.ResultValue(value), Reason: reason, Domain: domain, Identifier: "@" + domain},
+			&msgauth.SPFResult{Value: msgauth.ResultValue(value), From: local + "@" + domain, Helo: domain},
+			&msgauth.DMARCResult{Value: msgauth.ResultValue(value), Reason: reason, From: domain},
+			&msgauth.AuthResult{Value: msgauth.ResultValue(value), Auth: local + "@" + domain},
+		})
+		got, err := Parse(text)
+		if err != nil || got.ID != "mx.example.net" || len(got.Results) != 4 {
+			t.Fatalf("%q: %+v, %v", text, got, err)
+		}
+		for i, want := range []Result{
+			{"dkim", 0, value, reason, []check.Property{{Type: "header", Name: "d", Value: domain}, {Type: "header", Name: "i", Value: "@" + domain}}},
+			{"spf", 0, value, "", []check.Property{{Type: "smtp", Name: "helo", Value: domain}, {Type: "smtp", Name: "mailfrom", Value: local + "@" + domain}}},
+			{"dmarc", 0, value, reason, []check.Property{{Type: "header", Name: "from", Value: domain}}},
+			{"auth", 0, value, "", []check.Property{{Type: "smtp", Name: "auth", Value: local + "@" + domain}}},
+		} {
+			slices.SortFunc(got.Results[i].Props, func(a, b check.Property) int { return strings.Compare(a.Name, b.Name) })
+			if !reflect.DeepEqual(got.Results[i], want) {
+				t.Errorf("%q: %+v, want %+v", text, got.Results[i], want)
+			}
 		}
 	})
 }

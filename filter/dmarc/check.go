@@ -95,7 +95,7 @@ const maxAuthors = 4
 func signedByAny(ctx context.Context, w *walker, author message.Author, findings func(context.Context, string) []check.Finding) string {
 	best := "none"
 	for _, domain := range author.Domains[:min(len(author.Domains), maxAuthors)] {
-		if domain == "" {
+		if !strings.Contains(domain, ".") { // one that nobody can read
 			continue
 		}
 		if word := w.signedBy(domain, findings(ctx, "dkim"), false); best == "none" || word == "pass" {

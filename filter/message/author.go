@@ -12,7 +12,7 @@ import (
 // Author is what the From fields of a message say, for DMARC and for rules.
 type Author struct {
 	Fields  int      // From fields in the header
-	Domains []string // distinct author domains in lower case A-labels, in order of appearance; something unreadable counts as a domain of its own ("")
+	Domains []string // distinct author domains in lower case A-labels, in order of appearance; an unreadable one is "", and what a reader could see beside them is one more, "?"
 	Address string   // the address when there is exactly one field with exactly one; else ""
 	Domain  string   // the author domain when there is exactly one field and one domain; else ""
 }
@@ -30,7 +30,10 @@ func ExtractAuthor(h *Header) Author {
 		}
 		a.Fields++
 		found, doubt := readMailboxes(f.Value)
-		if odd || doubt || len(found) == 0 {
+		switch {
+		case odd || doubt && len(found) > 0:
+			a.addDomain(doubtful)
+		case len(found) == 0:
 			a.addDomain("")
 		}
 		for _, address := range found {
@@ -41,10 +44,10 @@ func ExtractAuthor(h *Header) Author {
 	for name, n := range h.Beyond() { // unread: whoever reads them may see anybody there
 		if is, _ := isFrom(name); is {
 			a.Fields += n
-			a.addDomain("")
+			a.addDomain(doubtful)
 		}
 	}
-	if a.Fields == 1 && len(a.Domains) == 1 && a.Domains[0] != "" {
+	if a.Fields == 1 && len(a.Domains) == 1 && a.Domains[0] != "" && a.Domains[0] != doubtful {
 		a.Domain = a.Domains[0]
 		if len(addresses) == 1 {
 			a.Address = addresses[0]
@@ -52,6 +55,9 @@ func ExtractAuthor(h *Header) Author {
 	}
 	return a
 }
+
+// doubtful stands among the domains for an author that some reader could see.
+const doubtful = "?"
 
 // maxDomains bounds the domains that are told apart; more than one is all that anybody asks.
 const maxDomains = 20

@@ -105,6 +105,19 @@ func TestDoubtfulAuthors(t *testing.T) {
 	}
 }
 
+// TestDoubtIsOneMore: the shipped rule refuses more than one author domain: an address that readers cut apart in different ways counts as two,
+// one that nobody can read at all, or none, as one.
+func TestDoubtIsOneMore(t *testing.T) {
+	for field, want := range map[string]int{
+		"From: ceo@x.test\x01": 2, "From: a@x.test\x00@y.test": 2, "From: a@x.test (never closed": 2, "From: <@x.test:b@y.test>": 2,
+		"From: MAILER-DAEMON": 1, "From: a@[192.0.2.1]": 1, "From: undisclosed:;": 1, "From:": 1,
+	} {
+		if got := authorOf(field); len(got.Domains) != want || got.Domain != "" {
+			t.Errorf("%q: %+v, want %d domains", field, got, want)
+		}
+	}
+}
+
 var visible = regexp.MustCompile(`^[^"(\\]*<[a-z]+@([a-z]+\.test)>[^"(\\]*<[a-z]+@([a-z]+\.test)>`)
 
 // FuzzAuthor: two addresses of two domains in angles, plainly visible, never give one author domain; and a domain is always a clean name.

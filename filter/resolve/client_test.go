@@ -35,6 +35,8 @@ loop1.example.org    CNAME loop2.example.org
 loop2.example.org    CNAME loop1.example.org
 odd\255\032label.example.org A 192.0.2.4
 back\\.example.org   A    192.0.2.5
+nul\000label.example.org A   192.0.2.8
+host.nothing.here.example.org A 192.0.2.10
 slow.example.org     A    TIMEOUT
 sick.example.org     A    SERVFAIL
 zero.example.org     0 A  192.0.2.6
@@ -100,6 +102,11 @@ func TestLookup(t *testing.T) {
 		{"loop1.example.org", resolve.A, "server failure", 0, "a loop of CNAMEs"},
 		{"odd\xff label.example.org", resolve.A, "found 192.0.2.4", 300 * time.Second, "labels are bytes (RFC 2181 11)"},
 		{"back\\.example.org", resolve.A, "found 192.0.2.5", 300 * time.Second, "a backslash is a byte like others"},
+		{"nul\x00label.example.org", resolve.A, "found 192.0.2.8", 300 * time.Second, "a NUL is a byte like others, and cuts nothing off"},
+		{"nul", resolve.A, "no such domain", 0, "nor is the name before it another"},
+		{"here.example.org", resolve.A, "no data", 60 * time.Second, "an empty non-terminal exists (RFC 8020)"},
+		{"nothing.here.example.org", resolve.TXT, "no data", 60 * time.Second, "so does the next"},
+		{"other.here.example.org", resolve.A, "no such domain", 60 * time.Second, "its other children do not"},
 		{"b\xc3\xbccher.example.org", resolve.A, "no such domain", 60 * time.Second, "raw UTF-8 is asked as it stands"},
 		{"example.org", resolve.PTR, "no data", 60 * time.Second, "the SOA's last number caps a negative TTL (RFC 2308 5)"},
 		{"nosoa.test", resolve.TXT, "no data", 0, "a negative answer without SOA has no TTL"},
