@@ -72,3 +72,26 @@ func BenchmarkForgedFields(b *testing.B) {
 		})
 	}
 }
+
+// TestForgedReceivedSPF: where we write Received-SPF, one that names us as its receiver goes; those of others stay.
+func TestForgedReceivedSPF(t *testing.T) {
+	server := shippedServer(t, newKey(t))
+	for on, want := range map[bool]string{true: "[{received-spf 2}]", false: "[]"} {
+		s := server.NewSession()
+		changed := *s.settings
+		changed.ReceivedSPF = on
+		s.settings = &changed
+		s.Connect(Client{Addr: netip.MustParseAddr("192.0.2.1"), Name: "mail.example.org", DaemonPort: "25", MTA: "mx.example.net"})
+		s.Helo("mail.example.org", TLS{})
+		s.Mail(Sender{Address: "a@example.org"})
+		s.Rcpt(Recipient{Address: "u@example.net", Resolved: "u@example.net", Mailer: "local"})
+		s.HeaderField("From", " a@example.org")
+		s.HeaderField("Received-SPF", " neutral receiver=other.example; identity=mailfrom")
+		s.HeaderField("received-spf", " pass receiver=MX.Example.net; identity=mailfrom")
+		s.EndOfHeader()
+		if _, edits := s.EndOfMessage("4fTEST0001"); fmt.Sprint(edits.Delete) != want {
+			t.Errorf("on %v: %v, want %s", on, edits.Delete, want)
+		}
+		s.Close()
+	}
+}

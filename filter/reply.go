@@ -120,6 +120,7 @@ func holdReason(d policy.Decision, id string) string {
 // Names of the fields that are ours alone.
 const (
 	fieldResults = "Authentication-Results"
+	fieldSPF     = "Received-SPF"
 	fieldID      = "Gatepost-Id"
 	fieldWould   = "X-Gatepost-Would"
 )
@@ -164,7 +165,7 @@ func (s *Session) receivedSPF(findings []check.Finding, receiver string) []polic
 		if f.Check != "spf" {
 			continue
 		}
-		return []policy.Field{{Name: "Received-SPF", Value: authres.ReceivedSPF(authres.SPF{
+		return []policy.Field{{Name: fieldSPF, Value: authres.ReceivedSPF(authres.SPF{
 			Result: f.Result, Client: client.String(), Sender: s.msg.from.Address, Helo: helo, Receiver: receiver,
 			Identity: f.Identity, Mechanism: s.conn.evidence.Text("spf.term"),
 		})}}
@@ -185,13 +186,14 @@ func (s *Session) deletions(t *transaction, id string, tags []policy.Field) []De
 	for _, f := range t.header.Fields {
 		name := strings.ToLower(f.Name)
 		seen[name]++
-		if isOneOf(f.Name, ours) || authres.IsName(f.Name) && !keepResults && authres.Claims(f.Value, id) {
+		forged := authres.IsName(f.Name) && authres.Claims(f.Value, id) || s.isOurSPF(f.Name) && strings.Contains(strings.ToLower(f.Value), strings.ToLower(id))
+		if isOneOf(f.Name, ours) || forged && !keepResults {
 			out = append(out, Deletion{f.Name, seen[name]})
 		}
 	}
 	for name, n := range t.header.Beyond() { // nobody has read them, so none of them may be one of ours
 		for i := range n {
-			if isOneOf(name, ours) || authres.IsName(name) && !keepResults {
+			if isOneOf(name, ours) || (authres.IsName(name) || s.isOurSPF(name)) && !keepResults {
 				out = append(out, Deletion{name, seen[name] + i + 1})
 			}
 		}
@@ -205,6 +207,11 @@ func (s *Session) ownFields() []string {
 	return append([]string{fieldID, fieldWould}, s.settings.Policy.Headers()...)
 }
 
+// isOurSPF reports whether a field is a Received-SPF, where we write one: those that name us as their receiver are forged.
+func (s *Session) isOurSPF(name string) bool {
+	return s.settings.ReceivedSPF && isOneOf(name, []string{fieldSPF})
+}
+
 func isOneOf(name string, list []string) bool {
 	bare := strings.TrimRight(name, " \t")
 	return slices.ContainsFunc(list, func(own string) bool { return strings.EqualFold(bare, own) })
@@ -212,5 +219,5 @@ func isOneOf(name string, list []string) bool {
 
 // watches reports whether a field's name is one that may have to be removed.
 func (s *Session) watches(name string) bool {
-	return authres.IsName(name) || isOneOf(name, append(s.ownFields(), spamFlag.Name))
+	return authres.IsName(name) || s.isOurSPF(name) || isOneOf(name, append(s.ownFields(), spamFlag.Name))
 }

@@ -117,6 +117,20 @@ func TestClaims(t *testing.T) {
 	}
 }
 
+// TestClaimsOfIDN: our name in U-labels is ours in A-labels too, and the reverse; U-labels of others are not.
+func TestClaimsOfIDN(t *testing.T) {
+	for _, id := range []string{"mx.b\u00fccher.example", "mx.xn--bcher-kva.example"} {
+		for value, want := range map[string]bool{
+			"mx.b\u00fccher.example; none": true, "MX.B\u00dcCHER.example; none": true, "mx.xn--bcher-kva.example; none": true,
+			"mx.bucher.example; none": false, "other.b\u00fccher.example; none": false,
+		} {
+			if got := Claims(value, id); got != want {
+				t.Errorf("%q is ours as %s: %v", value, id, got)
+			}
+		}
+	}
+}
+
 // TestNames: how readers compare the name of the field.
 func TestNames(t *testing.T) {
 	for _, name := range []string{"Authentication-Results", "authentication-results", "AUTHENTICATION-RESULTS \t", "\ufeffAuthentication-Results"} {

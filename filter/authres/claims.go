@@ -2,6 +2,8 @@ package authres
 
 import (
 	"strings"
+
+	"golang.org/x/net/idna"
 )
 
 // IsName reports whether a field name is Authentication-Results, as readers compare it: without regard to case and to blanks before
@@ -70,6 +72,16 @@ func (s *scanner) nextPart() bool {
 	return false
 }
 
+// sameName compares names as readers do: without case, a final dot, and whether labels are written as A-labels or U-labels (RFC 8601 2.5).
 func sameName(name, id string) bool {
-	return strings.EqualFold(strings.TrimSuffix(name, "."), id)
+	name = strings.TrimSuffix(name, ".")
+	if strings.EqualFold(name, id) {
+		return true
+	}
+	if !strings.ContainsFunc(name+id, func(r rune) bool { return r >= 0x80 }) {
+		return false
+	}
+	a, errA := idna.Lookup.ToASCII(name)
+	b, errB := idna.Lookup.ToASCII(id)
+	return errA == nil && errB == nil && a == b
 }

@@ -167,6 +167,9 @@ func TestSignatureTags(t *testing.T) {
 		{"expired within the allowance of clocks", "x=1799999900; ", nil, "pass"},
 		{"t= in the future", "t=1800010000; ", nil, "policy from-the-future"},
 		{"x= before t=", "t=1799999000; x=1799998000; ", nil, "permerror syntax"},
+		{"x=0 is long past", "x=0; ", nil, "policy expired"},
+		{"x= and t= are 0", "t=0; x=0; ", nil, "permerror syntax"},
+		{"t=0", "t=0; ", nil, "pass"},
 		{"x= with 76 digits", "x=" + strings.Repeat("9", 76) + "; ", nil, "pass"},
 		{"l= of the whole body", "l=7; ", nil, "pass"},
 		{"l= larger than the body", "l=8; ", nil, "permerror length-too-long"},
@@ -188,6 +191,29 @@ func TestSignatureTags(t *testing.T) {
 	} {
 		if got := words(verify(t, zone(), raw(c.tags, c.edit), 100, now)); got != c.want {
 			t.Errorf("%s: %s, want %s", c.name, got, c.want)
+		}
+	}
+}
+
+// TestInternationalNames: d=, s= and i= may be written in U-labels; the key stands at their A-labels, and those are compared (RFC 8616 4).
+func TestInternationalNames(t *testing.T) {
+	record := `"v=DKIM1; k=ed25519; FLAGp=` + base64.StdEncoding.EncodeToString(keys().ed25519.Public().(ed25519.PublicKey)) + `"`
+	for _, c := range []struct{ tags, flag, want string }{
+		{"", "", "pass"},
+		{"i=x@b\u00fccher.test; ", "", "pass"},
+		{"i=x@B\u00dcCHER.test; ", "t=s; ", "pass"},
+		{"i=x@xn--bcher-kva.test; ", "t=s; ", "pass"},
+		{"i=x@sub.b\u00fccher.test; ", "", "pass"},
+		{"i=x@sub.b\u00fccher.test; ", "t=s; ", "permerror key-mismatch"},
+		{"i=x@bucher.test; ", "", "permerror identity"},
+	} {
+		text := raw(c.tags, func(field string) string {
+			return strings.NewReplacer("d=example.org", "d=b\u00fccher.test", "s=e;", "s=caf\u00e9;").Replace(field)
+		})
+		dns := "xn--caf-dma._domainkey.xn--bcher-kva.test TXT " + strings.Replace(record, "FLAG", c.flag, 1) + "\n"
+		out := verify(t, dns, text, 100, time.Now())
+		if got := words(out); got != c.want || out.Findings[0].Domain != "xn--bcher-kva.test" {
+			t.Errorf("%q %q: %s for %s, want %s", c.tags, c.flag, got, out.Findings[0].Domain, c.want)
 		}
 	}
 }
