@@ -34,6 +34,9 @@ whole session: a DNS zone, what the client does, the messages; or facts, one NAM
 a line: then all else is that of an ordinary stranger's message, so that one rule can be
 tested in a few lines. No question leaves the machine; a bug report is such a file.
 
+In a session "wait 15m" lets time pass, and "repeat 200" plays what stands before "end" so
+often, with the number in the place of {n}.
+
 What is wanted is one line a reply or decision, STAGE [REPLY] [rule NAME] [decided STAGE],
 and lines header NAME: VALUE, no header NAME, fact NAME = VALUE. --update writes these
 lines as they came: read the difference before you keep it.

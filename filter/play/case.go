@@ -17,6 +17,10 @@
 //	rcpt <b@example.net>
 //	data msg.eml
 //	quit
+//	wait 15m                                  (the clock goes on)
+//	repeat 200                                (what stands before end, with the number in the place of {n})
+//	rcpt <u{n}@example.net>
+//	end
 //	-- msg.eml --
 //	From: a@example.org
 //	-- want --
@@ -42,6 +46,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 
 	"golang.org/x/tools/txtar"
@@ -84,8 +90,11 @@ type Want struct {
 
 // verbs are the commands of a session with the fewest words they take.
 var verbs = map[string]int{
-	"connect": 1, "helo": 1, "starttls": 1, "auth": 1, "mail": 1, "rcpt": 1, "data": 1, "rset": 0, "quit": 0,
+	"connect": 1, "helo": 1, "starttls": 1, "auth": 1, "mail": 1, "rcpt": 1, "data": 1, "rset": 0, "quit": 0, "wait": 1, "repeat": 1, "end": 0,
 }
+
+// maxCommands bounds a session with what it repeats.
+const maxCommands = 50_000
 
 // ReadCase reads a session file. Its errors name the file, the section and the line.
 func ReadCase(name string, text []byte) (*Case, error) {
@@ -175,11 +184,54 @@ func (c *Case) session(text string) error {
 		least, known := verbs[words[0]]
 		switch {
 		case !known:
-			return fmt.Errorf("%s: session:%d: unknown command %q; there are connect, helo, starttls, auth, mail, rcpt, data, rset and quit", c.Name, i+1, words[0])
+			return fmt.Errorf("%s: session:%d: unknown command %q; there are connect, helo, starttls, auth, mail, rcpt, data, rset, quit, wait, repeat and end", c.Name, i+1, words[0])
 		case len(words) <= least-1 || len(words)-1 < least:
 			return fmt.Errorf("%s: session:%d: %s needs a word behind it", c.Name, i+1, words[0])
 		}
 		c.Session = append(c.Session, Command{i + 1, words[0], words[1:]})
 	}
-	return nil
+	var err error
+	c.Session, err = c.unroll(c.Session)
+	return err
+}
+
+// unroll writes out what stands between repeat and end.
+func (c *Case) unroll(lines []Command) ([]Command, error) {
+	var out []Command
+	for i := 0; i < len(lines); i++ {
+		if lines[i].Verb == "end" {
+			return nil, fmt.Errorf("%s: session:%d: end without repeat", c.Name, lines[i].Line)
+		}
+		if lines[i].Verb != "repeat" {
+			out = append(out, lines[i])
+			continue
+		}
+		times, err := strconv.Atoi(lines[i].Words[0])
+		length := slices.IndexFunc(lines[i+1:], func(l Command) bool { return l.Verb == "end" || l.Verb == "repeat" })
+		switch {
+		case err != nil || times < 1 || times > maxCommands:
+			return nil, fmt.Errorf("%s: session:%d: repeat takes a number of times up to %d, as in repeat 200", c.Name, lines[i].Line, maxCommands)
+		case length < 0 || lines[i+1+length].Verb != "end":
+			return nil, fmt.Errorf("%s: session:%d: repeat without end; one does not stand within another", c.Name, lines[i].Line)
+		case len(out)+times*length > maxCommands:
+			return nil, fmt.Errorf("%s: session:%d: more than %d commands", c.Name, lines[i].Line, maxCommands)
+		}
+		for n := 1; n <= times; n++ {
+			for _, l := range lines[i+1 : i+1+length] {
+				out = append(out, l.numbered(n))
+			}
+		}
+		i += length + 1
+	}
+	return out, nil
+}
+
+// numbered puts the number of a repetition in the place of {n}.
+func (l Command) numbered(n int) Command {
+	words := make([]string, len(l.Words))
+	for i, w := range l.Words {
+		words[i] = strings.ReplaceAll(w, "{n}", strconv.Itoa(n))
+	}
+	l.Words = words
+	return l
 }

@@ -200,13 +200,14 @@ type player struct {
 	result  Result
 	last    *filter.Record
 	facts   []policy.Fact
+	now     time.Time
 }
 
 func newPlayer(set *filter.Settings, r resolve.Resolver, w *dnsbl.Watch, given map[string]policy.Value, now time.Time, keep filter.Keeper) *player {
-	p := &player{facts: set.Vocabulary.Facts()}
+	p := &player{facts: set.Vocabulary.Facts(), now: now}
 	n := 0
 	p.server = filter.NewServer(set, filter.Deps{
-		Resolver: r, Watch: w, Given: given, Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return now },
+		Resolver: r, Watch: w, Given: given, Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return p.now },
 		NewID:    func() string { n++; return fmt.Sprintf("TEST-%04d", n) },
 		OnRecord: p.record, History: keep,
 	})
@@ -251,6 +252,12 @@ func (p *player) do(c *Case, command Command) error {
 		return p.data(text)
 	case "rset":
 		p.session.Abort()
+	case "wait":
+		passed, err := time.ParseDuration(words[0])
+		if err != nil || passed < 0 {
+			return fmt.Errorf("%q is no time to wait; write 90s, 15m or 24h", words[0])
+		}
+		p.now = p.now.Add(passed)
 	case "quit":
 		p.session.Close()
 		p.session = p.server.NewSession()
