@@ -87,7 +87,12 @@ func (s *Session) meetRecipient() {
 	}
 	domain := e.Text("rcpt.domain")
 	stranger := s.conn.role == roleMX && !s.conn.trusted && t.from.User == ""
-	s.publishMemory("rcpt.relayed", policy.BoolOf(stranger && s.server.own.Any() && !s.server.own.Has(domain)), policy.Rcpt)
+	relayed := stranger && s.server.own.Any() && !s.server.own.Has(domain)
+	s.publishMemory("rcpt.relayed", policy.BoolOf(relayed), policy.Rcpt)
+	if relayed && s.server.own.Seasoned() {
+		s.log.Warn("the MTA takes a stranger's recipient of a domain that is not known as ours: an open relay, unless the domain is new or this is a gateway",
+			"domain", printable(domain), "client", s.conn.Addr.String(), "id", t.id)
+	}
 	if stranger {
 		s.rememberLater(s.server.own.Took(domain))
 	}

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
-	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -309,58 +309,41 @@ func TestTrustedTeachNothing(t *testing.T) {
 	s.want(s.opinions(), "", "trusted senders")
 }
 
-// trips counts how often a store is asked.
-type trips struct {
-	*state.Embedded
-	n int
-}
-
-func (c *trips) Do(ctx context.Context, now time.Time, steps []state.Step) []state.Result {
-	c.n++
-	return c.Embedded.Do(ctx, now, steps)
-}
-
-// TestOneTripAStage: under the shipped rules a shared memory costs at most one round trip a stage, at HELO none. Users' mail has a second one for
-// recipients to whom they never wrote, and for what is learned at the end.
-func TestOneTripAStage(t *testing.T) {
-	text, err := os.ReadFile("../policy.toml")
-	if err != nil {
-		t.Fatal(err)
+// TestRelayIsTold: a recipient of a domain that is none of ours is taken from a stranger: the log says so, once the domains are learned.
+func TestRelayIsTold(t *testing.T) {
+	s := newSite(t, "")
+	var log strings.Builder
+	s.server.log = slog.New(slog.NewTextHandler(&log, nil))
+	told := func() int { return strings.Count(log.String(), "an open relay") }
+	s.visit("192.0.2.1", "", "u@elsewhere.test")
+	for range 100 {
+		s.visit("192.0.2.1", "", slices.Repeat([]string{"u@example.net"}, 10)...)
 	}
-	s := newSite(t, strings.Replace(string(text), "mode = \"observe\"\n", "", 1))
-	c := &trips{Embedded: s.store}
-	s.server.store = c
-	s.server.Reload(s.server.settings.Load())
-	const loggedIn = "connect 1, helo 0, mail 1, rcpt 2, rcpt 2, data 2, mail 1, rcpt 1, rcpt 1, data 2, quit 1" // a stranger counts; a message teaches
-	for _, test := range []struct{ addr, user, want string }{
-		{"192.0.2.1", "", "connect 1, helo 0, mail 1, rcpt 0, rcpt 0, data 1, mail 1, rcpt 0, rcpt 0, data 1, quit 1"},
-		{"198.51.100.1", "", "connect 1, helo 0, mail 1, rcpt 1, rcpt 1, data 1, mail 1, rcpt 1, rcpt 1, data 1, quit 1"}, // greylisting asks
-		{"192.0.2.1", "alice", loggedIn},
-	} {
-		var got []string
-		stage := func(name string, do func()) {
-			before := c.n
-			do()
-			got = append(got, fmt.Sprintf("%s %d", name, c.n-before))
+	if told() != 0 {
+		t.Errorf("told while the domains were learned: %s", log.String())
+	}
+	s.visit("192.0.2.1", "", "u@example.net")
+	s.visit("192.0.2.1", "alice", "u@elsewhere.test")
+	if told() != 0 {
+		t.Errorf("told of our own domain, or of what a user sends: %s", log.String())
+	}
+	s.want(s.visit("192.0.2.1", "", "u@elsewhere.test"), "0", "only an alarm")
+	if told() != 1 || !strings.Contains(log.String(), "domain=elsewhere.test") {
+		t.Errorf("told %d times: %s", told(), log.String())
+	}
+}
+
+// TestRelaysCountNothing: of what our own backup MX hands over nothing is counted and nothing learned.
+func TestRelaysCountNothing(t *testing.T) {
+	s := newSite(t, "[content_filter]\nheader = \"X-Verdict\"\n[trust]\nrelays = [\"192.0.2.1\"]\n"+threeMessages+
+		"[[limit]]\nname = \"unknown\"\ncount = \"unknown_recipients\"\nper = [\"client.network\"]\nrate = \"1/1h\"\n[[rule]]\nname = \"r\"\nwhen = 'over.unknown || client.reputation == \"bad\"'\nreply = \"550 5.7.1 no\"\n")
+	for range 20 {
+		s.want(s.visit("192.0.2.1", "", "?v@example.net", "u@example.net"), "0", "the relay")
+	}
+	s.want(s.opinions(), "", "a relay's mail")
+	for _, table := range []string{"limit:messages", "limit:unknown"} {
+		if entries, err := s.store.Entries(context.Background(), s.now, table, "", 10); err != nil || len(entries) > 0 {
+			t.Errorf("%s: %v, %v", table, entries, err)
 		}
-		session := s.server.NewSession()
-		stage("connect", func() {
-			session.Connect(Client{Addr: netip.MustParseAddr(test.addr), DaemonPort: "25", MTA: "mx.example.net"})
-		})
-		stage("helo", func() { session.Helo("mail.example.org", TLS{}) })
-		for range 2 {
-			stage("mail", func() { session.Mail(Sender{Address: "a@example.org", User: test.user}) })
-			for _, to := range []string{"u@example.net", "v@example.net"} {
-				stage("rcpt", func() { session.Rcpt(Recipient{Address: to, Resolved: to, Mailer: "smtp", Host: "example.net"}) })
-			}
-			stage("data", func() {
-				session.HeaderField("From", " a@example.org")
-				session.EndOfHeader()
-				session.Body([]byte("x\r\n"))
-				session.EndOfMessage("")
-			})
-		}
-		stage("quit", session.Close)
-		s.want(strings.Join(got, ", "), test.want, test.addr+" "+test.user)
 	}
 }

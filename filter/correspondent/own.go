@@ -77,6 +77,13 @@ func (o *Own) Has(domain string) bool {
 	return o.counts[domain] >= enough
 }
 
+// Seasoned reports whether a whole window of recipients was seen, so that a domain that is not ours stands out.
+func (o *Own) Seasoned() bool {
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	return len(o.recent) == window
+}
+
 // Any reports whether some domain is known to be ours, so that "not ours" says something.
 func (o *Own) Any() bool {
 	o.mu.RLock()

@@ -79,7 +79,7 @@ func (e *Embedded) do(now time.Time, s *Step) Result {
 	case found:
 		*cell = after
 		p.touched(k, s)
-	case !p.room(e.most, now):
+	case !p.room(e.most, k.table, now):
 		r.Full = true
 	default:
 		p.cells[k] = &after
@@ -110,9 +110,10 @@ func (p *part) forget(k cellKey) {
 // sample is how many cells are looked at to find one to forget.
 const sample = 32
 
-// room makes place for one more cell: what has expired goes first, then, among a few at random, what says least. It reports false when
-// none of them may go: latched limits stay.
-func (p *part) room(most int, now time.Time) bool {
+// room makes place for one more cell of a table: what has expired goes first, then, among a few at random, what says least, of the same table
+// where there is one: who floods a table forgets its own keys, and not whom our users write to. It reports false when none of them
+// may go: latched limits stay.
+func (p *part) room(most int, table string, now time.Time) bool {
 	if len(p.cells) < most {
 		return true
 	}
@@ -127,7 +128,8 @@ func (p *part) room(most int, now time.Time) bool {
 			least, leastCell = k, c
 			break
 		}
-		if !c.Mark && (leastCell == nil || c.A+c.B < leastCell.A+leastCell.B) {
+		same, leastSame := k.table == table, leastCell != nil && least.table == table
+		if !c.Mark && (leastCell == nil || same && !leastSame || same == leastSame && c.A+c.B < leastCell.A+leastCell.B) {
 			least, leastCell = k, c
 		}
 	}

@@ -217,3 +217,18 @@ func heap() uint64 {
 	runtime.ReadMemStats(&m)
 	return m.HeapAlloc
 }
+
+// TestFloodOfOneTable: ten times as many keys of one table as there is room for leave nearly all of another table in place.
+func TestFloodOfOneTable(t *testing.T) {
+	e := NewEmbedded(64*200, start)
+	for i := range 5000 {
+		e.Do(context.Background(), start, []Step{{Op: Touch, Table: "correspondent", Key: fmt.Sprint(i), Keep: time.Hour}})
+	}
+	for i := range 10 * 64 * 200 {
+		e.Do(context.Background(), start, []Step{{Op: Touch, Table: "greylist", Key: fmt.Sprint(i), Keep: time.Hour}})
+	}
+	left, err := e.Entries(context.Background(), start, "correspondent", "", 10_000)
+	if err != nil || len(left) < 4900 || e.Len() > 64*200 {
+		t.Errorf("%d of 5000 are left, %v, of %d cells", len(left), err, e.Len())
+	}
+}
