@@ -4,28 +4,47 @@ import (
 	"slices"
 
 	"gatepost.example/filter/check"
+	"gatepost.example/filter/resolve"
 	"gatepost.example/policy"
 )
 
 // begin starts the checks of a stage that somebody will read: Authentication-Results, a rule, or the reply that is going to be spoken.
+// Those of DATA wait for the end of the body; what they will ask of DNS is asked meanwhile.
 func (s *Session) begin(at policy.Stage, into tasks, in *check.Input) {
-	for i, entry := range s.settings.checks {
-		if entry.check.Starts() != at || !s.wants(i) {
+	hand, _ := s.server.resolver.(resolve.AtHand)
+	for _, i := range s.settings.starting[at] {
+		entry := &s.settings.checks[i]
+		if !s.wants(i) {
 			continue
-		}
-		if at == policy.Helo && into[i] != nil {
-			into[i].cancel()
 		}
 		if s.past != nil {
-			into[i] = s.past.task(entry.check)
+			into[i] = s.past.task(entry)
 			continue
 		}
-		in.Findings = waitFor(s.allTasks())
-		budget := s.settings.Budget
-		if at == policy.Data {
-			budget = 0 // it waits for the body, however long that takes; the end of the message sets the limit
+		into[i].stop() // of a HELO before
+		t := &task{check: entry.check, log: s.log, session: s, resolver: s.server.resolver, hand: hand}
+		into[i] = t
+		in.Resolver, in.Findings = t, t.findings
+		t.begin(in)
+		if at != policy.Data {
+			s.perform(entry, t)
 		}
-		into[i] = start(entry.check, in, budget, s.log)
+	}
+}
+
+// perform runs a task: here, if it need not wait for anything, else on a goroutine of its own.
+func (s *Session) perform(e *entry, t *task) {
+	if e.waits || !t.try() {
+		t.launch(s.settings.Budget, s.allTasks())
+	}
+}
+
+// performMessage runs the checks of a message whose body has ended.
+func (s *Session) performMessage() {
+	for _, i := range s.settings.starting[policy.Data] {
+		if t := s.msg.tasks[i]; t != nil {
+			s.perform(&s.settings.checks[i], t)
+		}
 	}
 }
 
@@ -88,6 +107,16 @@ func (s *Session) allTasks() tasks {
 	return all
 }
 
+// taskOf gives the task of the check with a name, nil where it was not started.
+func (s *Session) taskOf(name string) *task {
+	for i := range s.settings.checks {
+		if s.settings.checks[i].name == name {
+			return s.task(i)
+		}
+	}
+	return nil
+}
+
 // advance walks on: first with what is published, then, where an answer can be spoken, with what the undecided rule waits for and this
 // stage can deliver. So facts are published only when a walk asks for them, never by chance of arrival.
 func (s *Session) advance(at policy.Stage, w *policy.Walk, step func(*policy.Evidence, policy.Stage) []string) {
@@ -121,10 +150,10 @@ func (s *Session) publishAwaited(names []string, at policy.Stage) bool {
 	return published
 }
 
-func (s *Session) awaitTask(i int) (check.Outcome, bool) {
+func (s *Session) awaitTask(i int) (*check.Outcome, bool) {
 	t := s.task(i)
 	if t == nil {
-		return check.Outcome{}, false
+		return nil, false
 	}
 	return t.await(s.settings.Budget), true
 }

@@ -6,17 +6,30 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"gatepost.example/filter/check"
+	"gatepost.example/filter/resolve"
 	"gatepost.example/policy"
 )
 
-// task is one run of a check for one connection or message. Its outcome may be read when done is closed.
+// task is one run of a check for one connection or message. It is the resolver of its check: while it is tried, it gives only what is
+// at hand.
 type task struct {
-	check   check.Check
+	check    check.Check
+	work     func(context.Context) check.Outcome // what its Start gave
+	resolver resolve.Resolver                    // for a run that may wait
+	hand     resolve.AtHand                      // for one that may not; nil where the resolver knows nothing by itself
+	log      *slog.Logger
+	session  *Session // whose earlier tasks are read while it is tried
+	earlier  tasks    // those to read on a goroutine of its own
+
+	trying  bool
+	missed  atomic.Bool // while it was tried it asked for something that was not at hand
+	ended   bool        // outcome is there, without a goroutine
 	cancel  context.CancelFunc
-	done    chan struct{}
+	done    chan struct{} // closed when the goroutine has ended; nil without
 	outcome check.Outcome
 	read    *check.Outcome // what the session took for its outcome when it awaited it; nil before
 	moment  int            // of the session's events, the one for which the facts were published; 0 for none
@@ -26,28 +39,66 @@ type task struct {
 // grace is how long a check that was cut off may take to give what it has.
 const grace = 200 * time.Millisecond
 
-// start runs a check on a goroutine of its own, which ends soon after the task's cancel is called or its budget is used up.
-// A budget of 0 means that only cancel ends it. A panic becomes a finding: other checks and sessions never notice.
-func start(c check.Check, in *check.Input, budget time.Duration, log *slog.Logger) *task {
-	ctx, cancel := withBudget(budget)
-	t := &task{check: c, cancel: cancel, done: make(chan struct{})}
-	began := time.Now()
-	work, ok := begin(c, in, log)
-	if !ok {
-		t.outcome = brokenOff(c, check.CodePanic)
-		close(t.done)
-		return t
+// begin calls a check's Start on the session's own goroutine.
+func (t *task) begin(in *check.Input) {
+	defer t.caught(&t.ended)
+	t.work = t.check.Start(in)
+}
+
+// caught is to be deferred: it makes a panic the task's outcome, and says so. Other checks and sessions never notice.
+func (t *task) caught(panicked *bool) {
+	if reason := recover(); reason != nil {
+		t.log.Error("a check panicked", "check", t.check.Name(), "panic", reason, "stack", string(debug.Stack()))
+		t.outcome, *panicked = brokenOff(t.check, check.CodePanic), true
 	}
+}
+
+// pending is the answer to what is not at hand. Nobody reads the outcome of a run that got it.
+func pending(name string, t resolve.Type) *resolve.Answer {
+	return &resolve.Answer{Name: name, Type: t, Status: resolve.Timeout, Detail: "not asked yet"}
+}
+
+// try runs the work here and now, if it need not wait for anything. It reports whether it has ended.
+func (t *task) try() bool {
+	if t.ended {
+		return true
+	}
+	t.trying = true
+	began := time.Now()
+	t.run(context.Background(), began, &t.ended)
+	t.trying = false
+	t.ended = t.ended || !t.missed.Load()
+	return t.ended
+}
+
+// run does the work and keeps its outcome.
+func (t *task) run(ctx context.Context, began time.Time, panicked *bool) {
+	defer t.caught(panicked)
+	t.outcome = t.work(ctx)
+	t.sign(began)
+}
+
+// sign notes in the findings whose they are.
+func (t *task) sign(began time.Time) {
+	took := time.Since(began)
+	for i := range t.outcome.Findings {
+		t.outcome.Findings[i].Check, t.outcome.Findings[i].Took = t.check.Name(), took
+	}
+}
+
+// launch runs the work on a goroutine of its own, which ends soon after the task's cancel is called or its budget is used up.
+// A budget of 0 means that only cancel ends it. Of earlier tasks the work may read what they found.
+func (t *task) launch(budget time.Duration, earlier tasks) {
+	if t.ended {
+		return
+	}
+	ctx, cancel := withBudget(budget)
+	t.cancel, t.earlier, t.done = cancel, earlier, make(chan struct{})
 	go func() {
 		defer close(t.done)
 		defer cancel()
-		t.outcome = run(ctx, c, work, log)
-		for i := range t.outcome.Findings {
-			t.outcome.Findings[i].Check = c.Name()
-			t.outcome.Findings[i].Took = time.Since(began)
-		}
+		t.run(ctx, time.Now(), new(bool))
 	}()
-	return t
 }
 
 func withBudget(budget time.Duration) (context.Context, context.CancelFunc) {
@@ -57,25 +108,64 @@ func withBudget(budget time.Duration) (context.Context, context.CancelFunc) {
 	return context.WithCancel(context.Background())
 }
 
-// begin calls a check's Start on the session's own goroutine.
-func begin(c check.Check, in *check.Input, log *slog.Logger) (work func(context.Context) check.Outcome, ok bool) {
-	defer func() {
-		if reason := recover(); reason != nil {
-			log.Error("a check panicked", "check", c.Name(), "panic", reason, "stack", string(debug.Stack()))
-			ok = false
-		}
-	}()
-	return c.Start(in), true
+// Lookup implements resolve.Resolver.
+func (t *task) Lookup(ctx context.Context, name string, kind resolve.Type) *resolve.Answer {
+	if !t.trying {
+		return t.resolver.Lookup(ctx, name, kind)
+	}
+	if a := t.AtHand(name, kind); a != nil {
+		return a
+	}
+	return pending(name, kind)
 }
 
-func run(ctx context.Context, c check.Check, work func(context.Context) check.Outcome, log *slog.Logger) (out check.Outcome) {
-	defer func() {
-		if reason := recover(); reason != nil {
-			log.Error("a check panicked", "check", c.Name(), "panic", reason, "stack", string(debug.Stack()))
-			out = brokenOff(c, check.CodePanic)
+// AtHand implements resolve.AtHand.
+func (t *task) AtHand(name string, kind resolve.Type) *resolve.Answer {
+	if t.hand != nil && !t.missed.Load() {
+		if a := t.hand.AtHand(name, kind); a != nil {
+			return a
 		}
-	}()
-	return work(ctx)
+	}
+	if t.trying {
+		t.missed.Store(true)
+	}
+	return nil
+}
+
+// Ahead implements resolve.AtHand.
+func (t *task) Ahead(name string, kind resolve.Type) {
+	if t.hand != nil {
+		t.hand.Ahead(name, kind)
+	}
+}
+
+// findings gives the work what an earlier task found for the same message.
+func (t *task) findings(ctx context.Context, name string) []check.Finding {
+	if !t.trying {
+		return t.earlier.foundBy(ctx, name)
+	}
+	other := t.session.taskOf(name)
+	switch {
+	case other == nil:
+		return nil
+	case !other.over():
+		t.missed.Store(true)
+		return nil
+	}
+	return other.outcome.Findings
+}
+
+// over reports whether the outcome is there.
+func (t *task) over() bool {
+	if t.ended || t.done == nil {
+		return t.ended
+	}
+	select {
+	case <-t.done:
+		return true
+	default:
+		return false
+	}
 }
 
 // brokenOff is the outcome of a check that gave none: each fact is its word for trouble, and a finding says why.
@@ -92,34 +182,35 @@ func brokenOff(c check.Check, code string) check.Outcome {
 
 // await waits for the task's outcome, for at most the budget from now and then a moment of grace after cutting it off. What it gives
 // once it gives again: a check that ends too late changes nothing.
-func (t *task) await(budget time.Duration) check.Outcome {
+func (t *task) await(budget time.Duration) *check.Outcome {
 	if t.read == nil {
-		out := t.wait(budget)
-		t.read = &out
+		t.read = t.wait(budget)
 	}
-	return *t.read
+	return t.read
 }
 
-func (t *task) wait(budget time.Duration) check.Outcome {
-	select {
-	case <-t.done:
-		return t.outcome
-	default:
+func (t *task) wait(budget time.Duration) *check.Outcome {
+	if t.over() {
+		return &t.outcome
+	}
+	late := brokenOff(t.check, check.CodeTimeout)
+	if t.done == nil {
+		return &late
 	}
 	timer := time.NewTimer(budget)
 	defer timer.Stop()
 	select {
 	case <-t.done:
-		return t.outcome
+		return &t.outcome
 	case <-timer.C:
 	}
 	t.cancel()
 	timer.Reset(grace)
 	select {
 	case <-t.done:
-		return t.outcome
+		return &t.outcome
 	case <-timer.C:
-		return brokenOff(t.check, check.CodeTimeout)
+		return &late
 	}
 }
 
@@ -128,7 +219,13 @@ type tasks []*task
 
 // findings gives what all awaited tasks found, in registry order.
 func (ts tasks) findings() []check.Finding {
-	var out []check.Finding
+	n := 0
+	for _, t := range ts {
+		if t != nil && t.read != nil {
+			n += len(t.read.Findings)
+		}
+	}
+	out := make([]check.Finding, 0, n)
 	for _, t := range ts {
 		if t != nil && t.read != nil {
 			out = append(out, t.read.Findings...)
@@ -140,36 +237,41 @@ func (ts tasks) findings() []check.Finding {
 // stop cuts off what still runs. It does not wait: the goroutines end by themselves and touch nothing of the session.
 func (ts tasks) stop() {
 	for _, t := range ts {
-		if t != nil {
-			t.cancel()
-		}
+		t.stop()
 	}
 }
 
-// waitFor gives a check a way to read what an earlier one found for the same message.
-func waitFor(all tasks) func(ctx context.Context, name string) []check.Finding {
-	return func(ctx context.Context, name string) []check.Finding {
-		for _, t := range all {
-			if t == nil || t.check.Name() != name {
-				continue
-			}
-			select {
-			case <-t.done:
-				return t.outcome.Findings
-			case <-ctx.Done():
-				return brokenOff(t.check, check.CodeTimeout).Findings
-			}
-		}
-		return nil
+func (t *task) stop() {
+	if t != nil && t.cancel != nil {
+		t.cancel()
 	}
+}
+
+// foundBy waits for what the task of a check found; nil without such a task. Where ctx ends first a finding says so.
+func (ts tasks) foundBy(ctx context.Context, name string) []check.Finding {
+	for _, t := range ts {
+		if t == nil || t.check.Name() != name {
+			continue
+		}
+		if t.ended {
+			return t.outcome.Findings
+		}
+		select {
+		case <-t.done:
+			return t.outcome.Findings
+		case <-ctx.Done():
+			return brokenOff(t.check, check.CodeTimeout).Findings
+		}
+	}
+	return nil
 }
 
 // publish makes the facts of check i's outcome known at a stage. A fact that the check left out gets its word for trouble.
-func (s *Session) publish(i int, out check.Outcome, at policy.Stage) {
+func (s *Session) publish(i int, out *check.Outcome, at policy.Stage) {
 	if t := s.task(i); t.moment == 0 {
 		t.moment, t.stage = s.conn.trail.moment, at
 	}
-	for _, f := range s.settings.checks[i].check.Facts() {
+	for _, f := range s.settings.checks[i].facts {
 		value := f.Trouble
 		if i := slices.IndexFunc(out.Facts, func(n check.Named) bool { return n.Name == f.Name }); i >= 0 {
 			value = out.Facts[i].Value

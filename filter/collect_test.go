@@ -25,8 +25,15 @@ func (s stubborn) Facts() []policy.Fact {
 func (s stubborn) Start(in *check.Input) func(context.Context) check.Outcome { return s.start(in) }
 
 func outcomeOf(c check.Check, budget, patience time.Duration, log *strings.Builder) check.Outcome {
-	t := start(c, &check.Input{}, budget, slog.New(slog.NewTextHandler(log, nil)))
-	return t.await(patience)
+	t := started(c, budget, slog.New(slog.NewTextHandler(log, nil)))
+	return *t.await(patience)
+}
+
+func started(c check.Check, budget time.Duration, log *slog.Logger) *task {
+	t := &task{check: c, log: log}
+	t.begin(&check.Input{})
+	t.launch(budget, nil)
+	return t
 }
 
 // TestBrokenChecks: a check that panics, hangs or comes late leaves a trace that Authentication-Results and rules see; it never
@@ -78,7 +85,7 @@ func TestLateChangesNothing(t *testing.T) {
 				return check.Outcome{Findings: []check.Finding{{Method: "dkim", Result: "pass"}}}
 			}
 		}}
-		task := start(late, &check.Input{}, 0, slog.New(slog.DiscardHandler))
+		task := started(late, 0, slog.New(slog.DiscardHandler))
 		task.await(time.Second)
 		time.Sleep(2 * time.Minute)
 		if out := task.await(time.Second); out.Findings[0].Code != check.CodeTimeout {

@@ -21,19 +21,14 @@ type past struct {
 	lines   []history.Line
 }
 
-// closed is the channel of a task that has ended.
-var closed = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
-
-func nothing() {}
-
 // task gives a run of a check as it was recorded, nil where it was not.
-func (p *past) task(c check.Check) *task {
+func (p *past) task(e *entry) *task {
 	for i := range p.record.Outcomes {
-		if o := &p.record.Outcomes[i]; o.Check == c.Name() {
-			return &task{check: c, cancel: nothing, done: closed, read: &check.Outcome{Facts: o.Facts, Findings: o.Findings}}
+		if o := &p.record.Outcomes[i]; o.Check == e.name {
+			return &task{check: e.check, ended: true, read: &check.Outcome{Facts: o.Facts, Findings: o.Findings}}
 		}
 	}
-	for _, f := range c.Facts() {
+	for _, f := range e.facts {
 		p.absent = append(p.absent, f.Name)
 	}
 	return nil
@@ -48,7 +43,7 @@ func (p *past) published(s *Session, when history.When) {
 		}
 		for n, t := range s.conn.tasks {
 			if t != nil && t.check.Name() == o.Check && t.moment == 0 {
-				s.publish(n, *t.read, o.Stage)
+				s.publish(n, t.read, o.Stage)
 			}
 		}
 	}

@@ -56,8 +56,8 @@ func (s *Session) rememberLater(steps []state.Step) {
 // recalls gives what the checks that start at a stage read first.
 func (s *Session) recalls(at policy.Stage, in *check.Input) []state.Step {
 	var out []state.Step
-	for i, entry := range s.settings.checks {
-		if r, ok := entry.check.(check.Recaller); ok && entry.check.Starts() == at && s.wants(i) {
+	for _, i := range s.settings.starting[at] {
+		if r, ok := s.settings.checks[i].check.(check.Recaller); ok && s.wants(i) {
 			out = append(out, r.Recalls(in)...)
 		}
 	}

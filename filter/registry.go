@@ -23,6 +23,10 @@ import (
 type entry struct {
 	check  check.Check
 	prints bool // Authentication-Results reads it, so it runs for every message that gets one, whatever the rules say
+	waits  bool // its work may wait for something that is neither an answer of DNS nor what an earlier check found
+
+	name  string // of the check, kept because they are asked for in every session
+	facts []policy.Fact
 }
 
 // memory is what checks remember with.
@@ -38,25 +42,27 @@ func registry(set *Settings, m memory) []entry {
 	known := reputation.Memory{
 		Store: m.store, Rules: set.Reputation, Settle: set.Settle, Network: func(a netip.Addr) string { return set.networkOf(a) },
 	}
+	_, isLocal := m.store.(*state.Embedded)
+	afar, table := !isLocal, set.Maps != nil
 	all := []entry{
-		{iprev.New(), true},
-		{reputation.NewClient(known), false},
-		{correspondent.NewOwnHelo(m.own), false},
-		{helo.New(), false},
-		{spf.NewMailFrom(), true},
-		{spf.NewHelo(), true},
-		{mx.New(), false},
-		{correspondent.New(set.Correspondents), false},
-		{submission.NewSender(set.Maps), false},
-		{submission.NewAuthor(set.Maps), false},
-		{dkim.New(), true},
-		{arc.New(set.Sealers), true},
-		{dmarc.New(), true},
-		{reputation.NewDomains(known), false},
-		{correspondent.NewOwnAuthor(m.own), false},
+		{check: iprev.New(), prints: true},
+		{check: reputation.NewClient(known)},
+		{check: correspondent.NewOwnHelo(m.own)},
+		{check: helo.New()},
+		{check: spf.NewMailFrom(), prints: true},
+		{check: spf.NewHelo(), prints: true},
+		{check: mx.New()},
+		{check: correspondent.New(set.Correspondents)},
+		{check: submission.NewSender(set.Maps), waits: table},
+		{check: submission.NewAuthor(set.Maps), waits: table},
+		{check: dkim.New(), prints: true},
+		{check: arc.New(set.Sealers), prints: true},
+		{check: dmarc.New(), prints: true},
+		{check: reputation.NewDomains(known), waits: afar},
+		{check: correspondent.NewOwnAuthor(m.own)},
 	}
 	for _, c := range dnsbl.Checks(set.Lists, m.watch) {
-		all = append(all, entry{c, false})
+		all = append(all, entry{check: c})
 	}
 	return all
 }

@@ -87,9 +87,13 @@ func (s *Server) Reload(settings *Settings) {
 	settings.checks = registry(settings, memory{s.watch, s.store, s.own})
 	settings.wanted = make([]bool, len(settings.checks))
 	settings.owner = map[string]int{}
-	for i, entry := range settings.checks {
-		settings.wanted[i] = p.Wants(entry.check.Facts())
-		for _, f := range entry.check.Facts() {
+	settings.starting = [policy.Data + 1][]int{}
+	for i := range settings.checks {
+		entry := &settings.checks[i]
+		entry.name, entry.facts = entry.check.Name(), entry.check.Facts()
+		settings.starting[entry.check.Starts()] = append(settings.starting[entry.check.Starts()], i)
+		settings.wanted[i] = p.Wants(entry.facts)
+		for _, f := range entry.facts {
 			settings.owner[f.Name] = i
 		}
 	}

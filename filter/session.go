@@ -255,6 +255,7 @@ func (s *Session) EndOfMessage(queueID string) (Response, Edits) {
 	}
 	t.queueID = queueID
 	t.body.Close()
+	s.performMessage()
 	t.publishMessage(s.conn.evidence)
 	response, edits := s.judge(t, t.header.Size()+t.size)
 	s.measureMessage(t, response, edits)
@@ -299,9 +300,10 @@ func (s *Session) finish(t *transaction) {
 
 // completeResults awaits every check that was started, so that Authentication-Results, the fields of tags, the log and the record are whole.
 func (s *Session) completeResults() {
-	for i, entry := range s.settings.checks {
+	for i := range s.settings.checks {
+		entry := &s.settings.checks[i]
 		out, started := s.awaitTask(i)
-		if started && !s.conn.evidence.Known(entry.check.Facts()[0].Name) {
+		if started && !s.conn.evidence.Known(entry.facts[0].Name) {
 			s.publish(i, out, policy.Data)
 		}
 	}

@@ -45,7 +45,9 @@ type Settings struct {
 
 	checks []entry // the registry for this policy
 	wanted []bool  // for each of them: a rule reads a fact of the check
-	limits []boundLimit
+	// starting lists the checks that start at each stage.
+	starting [policy.Data + 1][]int
+	limits   []boundLimit
 	// countsNewcomers: some limit counts first-time recipients.
 	countsNewcomers bool
 	owner           map[string]int // fact name -> index of the check that establishes it

@@ -5,7 +5,6 @@ import (
 	"crypto"
 	"slices"
 	"strings"
-	"sync"
 
 	"gatepost.example/filter/authres"
 	"gatepost.example/filter/check"
@@ -45,6 +44,11 @@ func (arc) Facts() []policy.Fact {
 // Start implements check.Check.
 func (a arc) Start(in *check.Input) func(context.Context) check.Outcome {
 	c := prepare(in.Header, in.Body)
+	if c != nil && c.failed == nil {
+		for _, name := range c.keyNames() {
+			resolve.Ahead(in.Resolver, name, resolve.TXT)
+		}
+	}
 	header, resolver, done, sealers := in.Header, in.Resolver, in.Body.Done(), a.sealers
 	return func(ctx context.Context) check.Outcome {
 		if c == nil {
@@ -84,20 +88,21 @@ func outcome(f check.Finding, trusted bool, sealer, dmarc string) check.Outcome 
 	}}
 }
 
-// fetch asks for all key records at once, each name once.
-func (c *chain) fetch(ctx context.Context, r resolve.Resolver) []*resolve.Answer {
+// keyNames gives where the key records of all signatures stand, each once.
+func (c *chain) keyNames() []string {
 	var names []string
 	for _, s := range c.signatures() {
 		if !slices.Contains(names, s.KeyName()) {
 			names = append(names, s.KeyName())
 		}
 	}
-	answers := make([]*resolve.Answer, len(names))
-	var work sync.WaitGroup
-	for i, name := range names {
-		work.Go(func() { answers[i] = r.Lookup(ctx, name, resolve.TXT) })
-	}
-	work.Wait()
+	return names
+}
+
+// fetch asks for all key records at once.
+func (c *chain) fetch(ctx context.Context, r resolve.Resolver) []*resolve.Answer {
+	names := c.keyNames()
+	answers := resolve.All(ctx, r, names, resolve.TXT)
 	c.answers = map[string]*resolve.Answer{}
 	for i, name := range names {
 		c.answers[name] = answers[i]

@@ -25,8 +25,10 @@ type Check interface {
 	// Header, Author and Body are there, the body is still to come.
 	Starts() policy.Stage
 	// Start runs on the session's goroutine, does no I/O, copies what it needs out of in, and gives the work to do.
-	// The filter runs that work on a goroutine of its own, with a deadline, and turns a panic into a finding.
-	// Work must return soon after ctx ends; what it then returns may be partial.
+	// The filter tries that work at once, where all that it asks for may be at hand, and drops its outcome when something is not; it then
+	// runs it on a goroutine of its own, with a deadline. So work may run twice, and keeps nothing from one run to the next. A panic
+	// becomes a finding. Work must return soon after ctx ends; what it then returns may be partial. Where Starts is policy.Data it runs
+	// when the body has ended: what it is going to ask of DNS, Start announces by resolve.Ahead.
 	Start(in *Input) func(ctx context.Context) Outcome
 }
 

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"gatepost.example/filter/check"
@@ -46,13 +45,20 @@ type attempt struct {
 	problem *Problem
 	sum     *message.BodySum
 	hash    []byte
-	key     *Key
+
+	key     *Key // what the work of a run found
+	wrong   *Problem
 	lookups []*resolve.Answer
 }
 
 // Start implements check.Check: it asks for the body hashes and hashes the header; keys are fetched and signatures verified later.
 func (dkim) Start(in *check.Input) func(context.Context) check.Outcome {
 	attempts := begin(in)
+	for _, a := range attempts {
+		if a.problem == nil {
+			resolve.Ahead(in.Resolver, a.KeyName(), resolve.TXT)
+		}
+	}
 	now, resolver, done := in.Now, in.Resolver, in.Body.Done()
 	return func(ctx context.Context) check.Outcome {
 		fetch(ctx, resolver, attempts)
@@ -105,21 +111,22 @@ func begin(in *check.Input) []*attempt {
 	return attempts
 }
 
-// fetch asks for all keys at once. Only the asking is concurrent: what comes back is read on one goroutine, where a panic is caught.
+// fetch asks for all keys at once.
 func fetch(ctx context.Context, r resolve.Resolver, attempts []*attempt) {
-	var work sync.WaitGroup
+	var names []string
 	for _, a := range attempts {
 		if a.problem == nil {
-			work.Go(func() { a.lookups = []*resolve.Answer{r.Lookup(ctx, a.KeyName(), resolve.TXT)} })
+			names = append(names, a.KeyName())
 		}
 	}
-	work.Wait()
+	answers := resolve.All(ctx, r, names, resolve.TXT)
 	for _, a := range attempts {
-		if a.problem == nil {
-			a.key, a.problem = a.KeyFrom(a.lookups[0])
+		if a.problem != nil {
+			continue
 		}
-		if a.key != nil && a.problem == nil {
-			a.problem = a.judgeKey(a.key)
+		a.lookups, answers = answers[:1:1], answers[1:]
+		if a.key, a.wrong = a.KeyFrom(a.lookups[0]); a.wrong == nil {
+			a.wrong = a.judgeKey(a.key)
 		}
 	}
 }
@@ -156,6 +163,8 @@ func (a *attempt) judge(now time.Time, ended bool) (Result, *Problem) {
 	switch {
 	case a.problem != nil:
 		return resultOf(a.problem), a.problem
+	case a.wrong != nil:
+		return resultOf(a.wrong), a.wrong
 	case !ended:
 		return TempError, problem(CodeTimeout, "the body did not end in time")
 	}

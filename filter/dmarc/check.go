@@ -43,6 +43,9 @@ func (dmarc) Facts() []policy.Fact {
 // Start implements check.Check.
 func (dmarc) Start(in *check.Input) func(context.Context) check.Outcome {
 	author, resolver, findings := in.Author, in.Resolver, in.Findings
+	if author.Domain != "" {
+		resolve.Ahead(resolver, "_dmarc."+author.Domain, resolve.TXT)
+	}
 	return func(ctx context.Context) check.Outcome {
 		ledger := resolve.NewLedger(resolver)
 		w := newWalker(ctx, ledger)

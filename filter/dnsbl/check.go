@@ -70,8 +70,9 @@ func (d *dnsbl) Facts() []policy.Fact {
 
 // Start implements check.Check.
 func (d *dnsbl) Start(in *check.Input) func(context.Context) check.Outcome {
-	subjects, r, earlier := d.subjects(in), in.Resolver, in.Findings
+	said, r, earlier := d.subjects(in), in.Resolver, in.Findings
 	return func(ctx context.Context) check.Outcome {
+		subjects := said
 		if d.subject == DKIMDomains && len(d.lists) > 0 {
 			subjects = passing(earlier(ctx, "dkim"))
 		}

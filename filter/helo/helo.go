@@ -66,8 +66,9 @@ func (helo) Facts() []policy.Fact {
 
 // Start implements check.Check.
 func (helo) Start(in *check.Input) func(context.Context) check.Outcome {
-	name, ledger := in.Helo, resolve.NewLedger(in.Resolver)
+	name, resolver := in.Helo, in.Resolver
 	return func(ctx context.Context) check.Outcome {
+		ledger := resolve.NewLedger(resolver)
 		word, detail := Verify(ctx, ledger, name)
 		f := check.Finding{Result: word, Domain: strings.ToLower(strings.TrimSuffix(name, ".")), Detail: detail, Lookups: ledger.Answers()}
 		return check.Outcome{Facts: []check.Named{{Name: "helo.resolves", Value: policy.StringOf(word)}}, Findings: []check.Finding{f}}

@@ -39,11 +39,12 @@ func (iprev) Facts() []policy.Fact {
 
 // Start takes what it needs out of the session and leaves the asking to the work it gives back.
 func (iprev) Start(in *check.Input) func(context.Context) check.Outcome {
-	ip, ledger := in.Client, resolve.NewLedger(in.Resolver)
+	ip, resolver := in.Client, in.Resolver
 	return func(ctx context.Context) check.Outcome {
 		if !ip.IsValid() {
 			return outcome(none)
 		}
+		ledger := resolve.NewLedger(resolver)
 		result := Verify(ctx, ledger, ip)
 		return outcome(result.Word, check.Finding{
 			Method:  "iprev",

@@ -36,11 +36,12 @@ func (mx) Facts() []policy.Fact {
 // Start takes the domain. Without one there is nothing to ask and no finding: the null sender takes no bounce by design, and a sender
 // that is a user of this machine (root) has no domain that could be missing. Both are ok.
 func (mx) Start(in *check.Input) func(context.Context) check.Outcome {
-	domain, ledger := in.SenderDomain, resolve.NewLedger(in.Resolver)
+	domain, resolver := in.SenderDomain, in.Resolver
 	return func(ctx context.Context) check.Outcome {
 		if domain == "" {
 			return outcome(OK)
 		}
+		ledger := resolve.NewLedger(resolver)
 		result := Verify(ctx, ledger, domain)
 		return outcome(result.Word, check.Finding{ // without Method: Authentication-Results has no such entry
 			Result:  result.Word,

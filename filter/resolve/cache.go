@@ -44,6 +44,12 @@ func (c *cache) get(k key, now time.Time) *Answer {
 	return &a
 }
 
+// has reports whether an answer is there that is still good.
+func (c *cache) has(k key, now time.Time) bool {
+	entry, ok := c.lru.Peek(k)
+	return ok && now.Before(entry.expires)
+}
+
 // put keeps an answer for as long as its status and TTL allow.
 func (c *cache) put(k key, a *Answer, now time.Time) {
 	keep := c.keep(a)

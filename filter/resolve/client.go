@@ -124,7 +124,7 @@ func (c *Client) Lookup(ctx context.Context, name string, t Type) *Answer {
 	c.stats.questions.Add(1)
 	clean, ok := CleanName(name)
 	if !ok {
-		return &Answer{Name: clean, Type: t, Status: BadName, Detail: "no DNS name: labels have 1 to 63 bytes, a name at most 253"}
+		return badName(clean, t)
 	}
 	k := key{clean, t}
 	if a := c.cache.get(k, c.config.Now()); a != nil {
@@ -235,6 +235,10 @@ func (c *Client) caught(k key, trouble *string) {
 		c.config.Log.Error("the resolver panicked", "type", k.kind.String(), "panic", reason, "stack", string(debug.Stack()))
 		*trouble = fmt.Sprint("a fault in the resolver: ", reason)
 	}
+}
+
+func badName(name string, t Type) *Answer {
+	return &Answer{Name: name, Type: t, Status: BadName, Detail: "no DNS name: labels have 1 to 63 bytes, a name at most 253"}
 }
 
 // broken is an answer for trouble.

@@ -13,6 +13,7 @@
 //	exchange.go  sockets
 //	answer.go    from a message to an Answer
 //	ledger.go    what one run of a check asked
+//	hand.go      what is known without asking, and what is asked ahead
 //
 // Standards: RFC 1034 and 1035 (names, messages), RFC 2181 (TTL, truncation), RFC 2308 and 8020 (negative answers), RFC 3596 (IPv6),
 // RFC 3597 (types without a name), RFC 4343 (case), RFC 5452 (forged answers), RFC 6604 (codes behind a CNAME), RFC 6891 (EDNS),

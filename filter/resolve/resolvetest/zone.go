@@ -44,7 +44,7 @@ type Zone struct {
 	asked []Question
 }
 
-var _ resolve.Resolver = (*Zone)(nil)
+var _ resolve.AtHand = (*Zone)(nil)
 
 // node is what the zone holds at one name. A node without anything is an empty non-terminal.
 type node struct {
@@ -97,6 +97,19 @@ func (z *Zone) Lookup(ctx context.Context, name string, t resolve.Type) *resolve
 	}
 	return a
 }
+
+// AtHand gives all that the zone holds, as a cache does; trouble has to be asked for.
+func (z *Zone) AtHand(name string, t resolve.Type) *resolve.Answer {
+	if clean, ok := resolve.CleanName(name); ok {
+		if status := z.follow(clean, uint16(t)).status; status == resolve.Timeout || status == resolve.ServFail {
+			return nil
+		}
+	}
+	return z.Lookup(context.Background(), name, t)
+}
+
+// Ahead does nothing: a zone need not ask anybody.
+func (z *Zone) Ahead(string, resolve.Type) {}
 
 // add puts a record's data into an answer.
 func add(a *resolve.Answer, r record) {

@@ -1,0 +1,68 @@
+package resolve
+
+import (
+	"context"
+	"sync"
+)
+
+// AtHand is a Resolver that can tell what it would have to ask. A check whose answers are all at hand need not wait.
+type AtHand interface {
+	Resolver
+	// AtHand gives the answer where nobody need be asked, else nil.
+	AtHand(name string, t Type) *Answer
+	// Ahead begins to ask, if need be, so that the answer may be there when somebody looks it up. It does not wait.
+	Ahead(name string, t Type)
+}
+
+var _ AtHand = (*Client)(nil)
+
+// AtHand gives an answer from the cache.
+func (c *Client) AtHand(name string, t Type) *Answer {
+	clean, ok := CleanName(name)
+	if !ok {
+		return badName(clean, t)
+	}
+	a := c.cache.get(key{clean, t}, c.config.Now())
+	if a != nil {
+		c.stats.questions.Add(1)
+		c.stats.hits.Add(1)
+	}
+	return a
+}
+
+// Ahead begins to ask what is not in the cache.
+func (c *Client) Ahead(name string, t Type) {
+	clean, ok := CleanName(name)
+	if !ok || c.cache.has(key{clean, t}, c.config.Now()) {
+		return
+	}
+	c.join(key{clean, t})
+}
+
+// Ahead begins to ask a question, where the Resolver can.
+func Ahead(r Resolver, name string, t Type) {
+	if early, ok := r.(AtHand); ok {
+		early.Ahead(name, t)
+	}
+}
+
+// All asks several questions of a type at once and gives the answers in the same order.
+func All(ctx context.Context, r Resolver, names []string, t Type) []*Answer {
+	answers := make([]*Answer, len(names))
+	hand, _ := r.(AtHand)
+	var work sync.WaitGroup
+	for i, name := range names {
+		if hand != nil {
+			if answers[i] = hand.AtHand(name, t); answers[i] != nil {
+				continue
+			}
+		}
+		if i == len(names)-1 { // the caller has nothing better to do than to ask the last one itself
+			answers[i] = r.Lookup(ctx, name, t)
+			continue
+		}
+		work.Go(func() { answers[i] = r.Lookup(ctx, name, t) })
+	}
+	work.Wait()
+	return answers
+}
