@@ -74,9 +74,13 @@ func sign(t testing.TB, text, selector string, header, body msgauth.Canonicaliza
 // verify runs the check on a message as a session does, with the body in chunks.
 func verify(t testing.TB, zoneText, text string, chunk int, now time.Time) check.Outcome {
 	t.Helper()
-	header, body, err := message.Read(strings.NewReader(text))
+	whole, body, err := message.Read(strings.NewReader(text))
 	if err != nil {
 		t.Fatal(err)
+	}
+	header := message.NewHeader() // bounded, as a session's is
+	for _, f := range whole.Fields {
+		header.Add(f.Name, f.Value)
 	}
 	in := &check.Input{Now: now, Resolver: resolvetest.Must(zoneText), Header: header, Body: message.NewBodyHasher()}
 	work := New().Start(in)

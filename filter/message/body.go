@@ -152,6 +152,8 @@ func (c *canonicalizer) sum(p []byte) {
 // crlfs is a run of line ends to write from.
 var crlfs = bytes.Repeat([]byte("\r\n"), 512)
 
+var space = []byte{' '}
+
 // release writes what the next text must come behind: line ends, a pending CR that ended no line, and the blank of a relaxed run.
 func (c *canonicalizer) release() {
 	for c.empty > 0 {
@@ -160,8 +162,7 @@ func (c *canonicalizer) release() {
 		c.empty -= n
 	}
 	if c.blank {
-		c.emit(crlfs[:0])
-		c.emit([]byte{' '})
+		c.emit(space)
 		c.blank = false
 	}
 }
@@ -178,7 +179,7 @@ func (c *canonicalizer) write(p []byte) {
 				p = p[1:]
 				continue
 			}
-			c.textRun([]byte{'\r'})
+			c.textRun(crlfs[:1])
 		}
 		p = c.run(p)
 	}
@@ -257,7 +258,7 @@ func plainRun(line []byte) int {
 func (c *canonicalizer) end() {
 	if c.cr {
 		c.cr = false
-		c.textRun([]byte{'\r'})
+		c.textRun(crlfs[:1])
 	}
 	// Relaxed: blanks at the end of the last line are dropped; a line of nothing but blanks is an empty one.
 	if c.any || !c.relaxed {

@@ -21,6 +21,7 @@ type Field struct {
 type Header struct {
 	Fields []Field
 
+	limit     int
 	size      int
 	truncated bool
 	watched   func(name string) bool
@@ -28,7 +29,7 @@ type Header struct {
 }
 
 // NewHeader gives a header without fields.
-func NewHeader() *Header { return &Header{} }
+func NewHeader() *Header { return &Header{limit: MaxHeader} }
 
 // Watch names the fields that are counted by name also beyond MaxHeader, where nothing is kept. From is always counted.
 func (h *Header) Watch(name func(string) bool) { h.watched = name }
@@ -41,7 +42,7 @@ func (h *Header) Beyond() map[string]int { return h.beyond }
 func (h *Header) Add(name, value string) {
 	value = crlf(value)
 	h.size += len(name) + len(":") + len(value) + len("\r\n")
-	if h.size > MaxHeader {
+	if h.size > h.limit {
 		h.truncated = true
 		h.count(name)
 		return
@@ -102,11 +103,17 @@ func (h *Header) First(name string) string {
 	return ""
 }
 
-// Read reads the header of a message file and gives a reader of its body, both with CRLF line ends, whatever the file has. The header
-// ends at an empty line, or before the first line that is no field.
+// maxRead bounds the header of a message file, in bytes, and maxLine a line of it. What an MTA hands over of a longer one is cut too.
+const (
+	maxRead = 4 * MaxHeader
+	maxLine = 128 << 10
+)
+
+// Read reads the header of a message file, whole, and gives a reader of its body, both with CRLF line ends, whatever the file has. The
+// header ends at an empty line, or before the first line that is no field.
 func Read(r io.Reader) (*Header, io.Reader, error) {
-	lines := bufio.NewReaderSize(&toCRLF{in: bufio.NewReader(r)}, 64<<10)
-	h := NewHeader()
+	lines := bufio.NewReaderSize(&toCRLF{in: bufio.NewReader(r)}, maxLine)
+	h := &Header{limit: maxRead}
 	var field []byte
 	for total := 0; ; {
 		line, err := peekLine(lines)
@@ -125,7 +132,7 @@ func Read(r io.Reader) (*Header, io.Reader, error) {
 				return h, lines, nil
 			}
 		}
-		if total += len(line); total > 4*MaxHeader {
+		if total += len(line); total > maxRead {
 			return nil, nil, errors.New("the header has over 4 MiB")
 		}
 		field = append(field, line...)

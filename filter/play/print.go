@@ -8,6 +8,28 @@ import (
 	"strings"
 )
 
+// Bounds of what is shown of a header.
+const (
+	maxFields = 200
+	maxField  = 4000 // bytes
+)
+
+// visible makes what a sender wrote safe for a terminal: lines stay, other control characters do not, and it is cut.
+func visible(text string) string {
+	if len(text) > maxField {
+		text = text[:maxField] + "..."
+	}
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '\n' || r == '\t':
+			return r
+		case r < ' ' || r >= 0x7f && r < 0xa0 || r == 0x2028 || r == 0x2029 || r >= 0x202a && r <= 0x202e:
+			return '?'
+		}
+		return r
+	}, strings.ReplaceAll(text, "\r\n", "\n"))
+}
+
 // Print writes what happened for people: each event, and under each decision what every check found and every fact that was known.
 func (r *Result) Print(w io.Writer) {
 	for _, e := range r.Events {
@@ -37,8 +59,11 @@ func (r *Result) Print(w io.Writer) {
 		}
 	}
 	if fields, ok := r.lastHeader(); ok {
-		for _, f := range fields {
-			fmt.Fprintf(w, "  %s: %s\n", f.Name, strings.TrimSpace(strings.ReplaceAll(f.Value, "\n", "\n  ")))
+		for _, f := range fields[:min(len(fields), maxFields)] {
+			fmt.Fprintf(w, "  %s: %s\n", visible(f.Name), strings.ReplaceAll(strings.TrimSpace(visible(f.Value)), "\n", "\n  "))
+		}
+		if more := len(fields) - maxFields; more > 0 {
+			fmt.Fprintf(w, "  and %d more fields\n", more)
 		}
 	}
 }
