@@ -133,44 +133,58 @@ type Lesson struct {
 }
 
 // Learn takes lessons: spam counts as much as a content filter's verdict, ham as much as a correspondent's mail. Undo takes them back. It gives
-// how many it could take: of an id alone, the message must still be remembered.
+// how many it could take: of an id alone, the message must still be remembered. What is remembered of a message counts, not what its
+// header says, and one message teaches once: who moves it to and fro between two folders changes nothing.
 func (s *Server) Learn(ctx context.Context, lessons []Lesson, spam, undo bool) (learned int) {
-	set := s.settings.Load()
-	for _, l := range lessons {
-		if l.IP == "" && l.Domains == nil {
-			l, _ = s.recent.find(l.ID)
-		}
+	said := wanted
+	if spam {
+		said = unwanted
+	}
+	for _, told := range lessons {
+		l, former, now := s.recent.teach(told, said, undo)
 		if l.IP == "" && l.Domains == nil {
 			continue
 		}
 		learned++
-		e := reputation.Evidence{Domains: l.Domains}
-		if addr, err := netip.ParseAddr(l.IP); err == nil {
-			e.IP, e.Network = addr.String(), set.networkOf(addr)
-		}
-		weight := max(set.Signals.Correspondent, 1)
-		if spam {
-			weight = max(set.Signals.SpamWeight, 1)
-		}
-		if undo {
-			weight = -weight
-		}
-		if spam {
-			e.Unwanted = weight
-		} else {
-			e.Wanted = weight
-		}
-		s.store.Do(ctx, s.now(), set.Reputation.Steps(e))
+		s.teach(ctx, l, former, -1)
+		s.teach(ctx, l, now, 1)
 	}
 	return learned
 }
 
-// recent remembers who sent the last messages, by id.
+// verdict is what somebody said of a message.
+type verdict uint8
+
+const (
+	untaught verdict = iota
+	wanted
+	unwanted
+)
+
+// teach learns a verdict, or takes it back where sign is -1.
+func (s *Server) teach(ctx context.Context, l Lesson, v verdict, sign float64) {
+	set, e := s.settings.Load(), reputation.Evidence{Domains: l.Domains}
+	if addr, err := netip.ParseAddr(l.IP); err == nil {
+		e.IP, e.Network = addr.String(), set.networkOf(addr)
+	}
+	switch v {
+	case wanted:
+		e.Wanted = sign * max(set.Signals.Correspondent, 1)
+	case unwanted:
+		e.Unwanted = sign * max(set.Signals.SpamWeight, 1)
+	}
+	if steps := set.Reputation.Steps(e); len(steps) > 0 {
+		s.store.Do(ctx, s.now(), steps)
+	}
+}
+
+// recent remembers who sent the last messages, by id, and what was said of them.
 type recent struct {
-	mu   sync.Mutex
-	by   map[string]Lesson
-	ids  []string
-	next int
+	mu     sync.Mutex
+	by     map[string]Lesson
+	taught map[string]verdict
+	ids    []string
+	next   int
 }
 
 // maxRecent is how many messages are remembered by id.
@@ -180,23 +194,39 @@ func (r *recent) add(l Lesson) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.by == nil {
-		r.by = map[string]Lesson{}
+		r.by, r.taught = map[string]Lesson{}, map[string]verdict{}
 	}
 	if len(r.ids) < maxRecent {
 		r.ids = append(r.ids, l.ID)
 	} else {
 		delete(r.by, r.ids[r.next])
+		delete(r.taught, r.ids[r.next])
 		r.ids[r.next] = l.ID
 		r.next = (r.next + 1) % maxRecent
 	}
 	r.by[l.ID] = l
 }
 
-func (r *recent) find(id string) (Lesson, bool) {
+// teach notes a verdict on a message, or that it is taken back, and gives who sent it and which verdict goes for which. Of a message that is not
+// remembered it gives what it was told.
+func (r *recent) teach(told Lesson, said verdict, undo bool) (l Lesson, former, now verdict) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	l, found := r.by[strings.ToUpper(id)]
-	return l, found
+	id := strings.ToUpper(told.ID)
+	l, found := r.by[id]
+	switch former = r.taught[id]; {
+	case !found && undo:
+		return told, said, untaught
+	case !found:
+		return told, untaught, said
+	case undo && former != said: // that was never said
+		return l, untaught, untaught
+	case undo:
+		delete(r.taught, id)
+		return l, said, untaught
+	}
+	r.taught[id] = said
+	return l, former, said
 }
 
 // Born gives when the memory began, and whether it is settled.
