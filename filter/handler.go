@@ -52,7 +52,9 @@ func (h *Handler) Connect(_ context.Context, c milter.Client, m milter.Macros) m
 func (h *Handler) Helo(_ context.Context, name string, m milter.Macros) milter.Response {
 	defer h.server.measureStage(policy.Helo, time.Now())
 	h.readTLS(m)
-	return encode(h.session.Helo(name, h.tls))
+	response := h.session.Helo(name, h.tls)
+	h.session.probeMacros(m)
+	return encode(response)
 }
 
 // readTLS keeps what the MTA says of encryption: it says it at HELO or at MAIL, and not again for the next message.
@@ -67,12 +69,14 @@ func (h *Handler) readTLS(m milter.Macros) {
 func (h *Handler) Mail(_ context.Context, from, _ string, m milter.Macros) milter.Response {
 	defer h.server.measureStage(policy.Mail, time.Now())
 	h.readTLS(m)
+	h.session.probeMacros(m)
 	return encode(h.session.Mail(Sender{Address: from, User: m.Get("{auth_authen}"), Method: m.Get("{auth_type}"), TLS: h.tls}))
 }
 
 // Rcpt implements milter.Handler.
 func (h *Handler) Rcpt(_ context.Context, to, _ string, m milter.Macros) milter.Response {
 	defer h.server.measureStage(policy.Rcpt, time.Now())
+	h.session.probeMacros(m)
 	return encode(h.session.Rcpt(Recipient{
 		Address: to, Resolved: m.Get("{rcpt_addr}"), Mailer: m.Get("{rcpt_mailer}"), Host: m.Get("{rcpt_host}"),
 	}))
@@ -90,7 +94,9 @@ func (h *Handler) Body(chunk []byte) { h.session.Body(chunk) }
 // EndOfMessage implements milter.Handler: deletions come first, for an insertion moves the numbers of its name.
 func (h *Handler) EndOfMessage(_ context.Context, e milter.Editor, m milter.Macros) milter.Response {
 	defer h.server.measureStage(policy.Data, time.Now())
+	h.session.probeMacros(m)
 	response, edits := h.session.EndOfMessage(m.Get("i"))
+	h.session.probeEdits(edits)
 	if err := edits.apply(e); err != nil {
 		h.server.warnOnce(h.server.log, "the MTA did not take a change of the message: "+err.Error())
 	}

@@ -51,6 +51,7 @@ func (s *Session) record(l Record) {
 		return
 	}
 	s.server.measureRecord(l)
+	s.probeRecord(l)
 	if s.server.onRecord != nil {
 		l.Findings = s.allTasks().findings()
 		s.server.onRecord(l)

@@ -26,6 +26,7 @@ type Server struct {
 	store    state.Store
 	own      *correspondent.Own
 	recent   recent
+	probes   probes
 	metrics  *metric.Metrics
 	given    map[string]policy.Value
 	log      *slog.Logger

@@ -85,6 +85,13 @@ func listenAdmin(path string) (net.Listener, error) {
 func (d *daemon) adminRoutes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", answer(func(*http.Request) (any, error) { return d.status(), nil }))
+	mux.HandleFunc("GET /probe", answer(func(r *http.Request) (any, error) {
+		p, came := d.filter.ProbeOf(r.FormValue("name"))
+		if !came {
+			return nil, errors.New("no session greeted with that name")
+		}
+		return p, nil
+	}))
 	mux.HandleFunc("POST /reload", answer(func(r *http.Request) (any, error) { return nil, d.askReload(r.Context()) }))
 	mux.HandleFunc("POST /pause", answer(d.pause))
 	mux.HandleFunc("GET /limit", answer(func(r *http.Request) (any, error) {

@@ -77,7 +77,8 @@ func TestImportsGoOneWay(t *testing.T) {
 		"cmd/gatepost/mta":           nil,
 		"cmd/gatepost/setup":         {"cmd/gatepost/mta", "policy", "policy/policyfile"},
 		"cmd/gatepost/logging":       {"policy/policyfile"},
-		"cmd/gatepost":               append([]string{"cmd/gatepost/logging", "cmd/gatepost/mta", "cmd/gatepost/setup", "filter", "filter/authres", "filter/limit", "filter/metric", "filter/state", "filter/submission", "filter/dmarc", "filter/dnsbl", "filter/play", "filter/milter", "filter/history", "policy/policyfile"}, contract...),
+		"cmd/gatepost/doctor":        append([]string{"cmd/gatepost/mta", "cmd/gatepost/setup", "filter", "filter/dnsbl", "policy/policyfile"}, contract...),
+		"cmd/gatepost":               append([]string{"cmd/gatepost/doctor", "cmd/gatepost/logging", "cmd/gatepost/mta", "cmd/gatepost/setup", "filter", "filter/authres", "filter/limit", "filter/metric", "filter/state", "filter/submission", "filter/dmarc", "filter/dnsbl", "filter/play", "filter/milter", "filter/history", "policy/policyfile"}, contract...),
 	}
 	for name, imported := range imports(t) {
 		may, known := allowed[name]

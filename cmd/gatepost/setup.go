@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -116,6 +117,11 @@ func (f *setupFlags) postfix(ctx context.Context, w io.Writer) error {
 	wish, file, err := f.wishOf()
 	if err != nil {
 		return err
+	}
+	wish.Usable = func(path string) bool {
+		_, err := os.Stat(path)
+		_, barred := p.Barred(path)
+		return err == nil && barred == ""
 	}
 	plan, err := setup.ForPostfix(p, wish)
 	if err != nil {

@@ -167,11 +167,19 @@ func (w *Watch) fault(l List, detail string) {
 type examination struct {
 	right   bool
 	trouble bool // DNS did not answer, so that nothing is known
+	fault   bool // what came is an error of the list: it may refuse this resolver
 	detail  string
 }
 
 // points are the test points of a list: an entry that it must have and one that it must not have.
 type points struct{ listed, unlisted string }
+
+// Examine asks the test points of a list once (RFC 5782 5). right reports whether they answered as they must; where they did not, detail says
+// what came, and trouble that DNS did not answer, so that nothing is known.
+func Examine(ctx context.Context, r resolve.Resolver, l List) (right, trouble bool, detail string) {
+	e := examine(ctx, r, l)
+	return e.right, e.trouble, e.detail
+}
 
 // examine asks the test points (RFC 5782 5). A list of addresses has them for IPv4 or for IPv6.
 func examine(ctx context.Context, r resolve.Resolver, l List) examination {
@@ -184,7 +192,7 @@ func examine(ctx context.Context, r resolve.Resolver, l List) examination {
 	}
 	var last examination
 	for _, p := range tries {
-		if last = p.ask(ctx, r, l); last.right || last.trouble {
+		if last = p.ask(ctx, r, l); last.right || last.trouble || last.fault {
 			return last
 		}
 	}
@@ -199,7 +207,7 @@ func (p points) ask(ctx context.Context, r resolve.Resolver, l List) examination
 	case unlisted.Code == CodeDNS:
 		return examination{trouble: true, detail: unlisted.Detail}
 	case listed.Code == CodeFault:
-		return examination{detail: listed.Detail}
+		return examination{fault: true, detail: listed.Detail}
 	case unlisted.Result != None:
 		return examination{detail: p.unlisted + " is listed, which must not be: " + unlisted.Detail}
 	case listed.Result != Listed:

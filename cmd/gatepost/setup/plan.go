@@ -23,13 +23,14 @@ const (
 
 // Wish is what the wiring has to fit.
 type Wish struct {
-	Endpoints  []policyfile.Endpoint // where Gatepost listens
-	Submission policyfile.Submission // the services that take mail from users
-	Budget     time.Duration         // how long Gatepost may wait for DNS at one step
-	FilterName string                // the field of a content filter that has to come before Gatepost; "" for none
-	IfDown     string                // TempFail or Accept for all services; "" for TempFail where strangers come in and Accept elsewhere
-	Command    string                // the command line of this run, for notes that name another one
-	Retire     []string              // old milters, policy servers and blocklists that are taken out
+	Endpoints  []policyfile.Endpoint  // where Gatepost listens
+	Usable     func(path string) bool // whether Postfix may use a unix socket as it is now; nil for yes
+	Submission policyfile.Submission  // the services that take mail from users
+	Budget     time.Duration          // how long Gatepost may wait for DNS at one step
+	FilterName string                 // the field of a content filter that has to come before Gatepost; "" for none
+	IfDown     string                 // TempFail or Accept for all services; "" for TempFail where strangers come in and Accept elsewhere
+	Command    string                 // the command line of this run, for notes that name another one
+	Retire     []string               // old milters, policy servers and blocklists that are taken out
 }
 
 // Change is one parameter of main.cf, or one -o option of a service of master.cf.
@@ -92,8 +93,8 @@ func (b *planner) ifDown(usual string) string {
 	return usual
 }
 
-// chooseEndpoint takes the first endpoint that every smtpd and cleanup of the instance can reach. Unix sockets come first: their modes say who
-// may use them, a TCP port is open to every user of the machine.
+// chooseEndpoint takes the first endpoint that every smtpd and cleanup of the instance can reach. Unix sockets come first, where Postfix may use
+// them: their modes say who may, a TCP port is open to every user of the machine.
 func (b *planner) chooseEndpoint() (string, error) {
 	queue := b.Value("queue_directory")
 	var chrooted string
@@ -102,24 +103,30 @@ func (b *planner) chooseEndpoint() (string, error) {
 			chrooted = s.Key()
 		}
 	}
-	var tcp, far string
+	var tcp, barred, far string
 	for _, e := range b.Endpoints {
-		switch below, isBelow := strings.CutPrefix(filepath.Clean(e.Address), filepath.Clean(queue)+"/"); {
-		case e.Network != "unix":
+		if e.Network != "unix" {
 			tcp = either(tcp, "inet:"+reachable(e.Address))
-		case isBelow:
-			return "unix:" + below, nil // Postfix works in its queue directory, with or without a chroot
-		case chrooted == "":
-			return "unix:" + e.Address, nil
-		default:
+			continue
+		}
+		path, seen := "unix:"+e.Address, chrooted == ""
+		if below, isBelow := strings.CutPrefix(filepath.Clean(e.Address), filepath.Clean(queue)+"/"); isBelow {
+			path, seen = "unix:"+below, true // Postfix works in its queue directory, with or without a chroot
+		}
+		switch {
+		case !seen:
 			far = e.Address
+		case b.Usable == nil || b.Usable(e.Address):
+			return path, nil
+		default:
+			barred = either(barred, path)
 		}
 	}
-	if tcp == "" {
-		return "", fmt.Errorf("%s runs in the chroot %s and cannot see %s; write listen.milter = [\"unix:%s\"] or [\"inet:127.0.0.1:8894\"] into policy.toml and start the daemon anew",
-			chrooted, queue, far, filepath.Join(queue, "gatepost/milter.sock"))
+	if endpoint := either(tcp, barred); endpoint != "" {
+		return endpoint, nil
 	}
-	return tcp, nil
+	return "", fmt.Errorf("%s runs in the chroot %s and cannot see %s; write listen.milter = [\"unix:%s\"] or [\"inet:127.0.0.1:8894\"] into policy.toml and start the daemon anew",
+		chrooted, queue, far, filepath.Join(queue, "gatepost/milter.sock"))
 }
 
 func either(a, b string) string {
