@@ -11,7 +11,7 @@ HARNESS = ./testdata/postfix ./testdata/demo ./testdata/simulate
 # A Postfix is started by root: tests that need one are built by the user and run by sudo.
 SUDO = $(shell [ "$$(id -u)" = 0 ] || echo '-exec "sudo --preserve-env=GATEPOST_CI,GATEPOST_BINARY"')
 
-.PHONY: help build test demo bench conformance lint unit fuzz-short postfix simulate packages-needed
+.PHONY: help build test demo bench reloads conformance lint unit fuzz-short postfix simulate packages-needed
 
 help:
 	@echo "make build         the binary gatepost, in this folder"
@@ -24,6 +24,7 @@ help:
 	@echo "make conformance   the cases of other projects, where ../shared/cases is there"
 	@echo "make simulate      a month of mail through the filter, under policy.toml and under fixed limits"
 	@echo "make bench         the benchmarks"
+	@echo "make reloads       a thousand reloads under load"
 
 build:
 	CGO_ENABLED=0 go build -trimpath -o gatepost ./cmd/gatepost
@@ -55,6 +56,10 @@ demo: packages-needed
 
 simulate:
 	@go run ./testdata/simulate
+
+# In short form it is one of the unit tests.
+reloads:
+	GATEPOST_RELOADS=1000 go test -count=1 -v -run TestReloadUnderLoad ./cmd/gatepost
 
 bench:
 	go test -run '^$$' -bench . -benchmem ./...

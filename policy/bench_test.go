@@ -112,3 +112,37 @@ func BenchmarkCompile(b *testing.B) {
 		Compile(v, s)
 	}
 }
+
+// BenchmarkRecipients: what one more recipient of a message costs the rules, where some rule reads a fact of the recipient and where none does:
+// then it is a step of the message's own walk and no more, whatever recipients.mixed says.
+func BenchmarkRecipients(b *testing.B) {
+	plain := Source{DelayReject: true, Rules: []RuleSource{
+		{Name: "listed", When: `client.ip == "192.0.2.9"`, Reply: "550 5.7.1 no"},
+		{Name: "spoofed", When: `dmarc.result == "fail"`, Reply: "550 5.7.1 no"},
+	}}
+	split := plain
+	split.Rules = append([]RuleSource{{Name: "postmaster", When: `rcpt.local == "postmaster"`, Action: "accept"}}, plain.Rules...)
+	mildest := split
+	mildest.Mildest = true
+	for _, c := range []struct {
+		name   string
+		source Source
+	}{{"no rcpt fact", plain}, {"split", split}, {"mildest", mildest}} {
+		b.Run(c.name, func(b *testing.B) {
+			p := compile(b, c.source)
+			e, w := p.NewEvidence(), p.NewWalk()
+			publish(e, Connect, facts{"client.ip": "192.0.2.1"})
+			publish(e, Rcpt, facts{"rcpt.local": "u", "rcpt.address": "u@example.net"})
+			w.Step(e, Mail)
+			r := NewRecipients(w)
+			b.ReportAllocs()
+			for b.Loop() {
+				own := r.Walk()
+				own.Step(e, Rcpt)
+				if !r.Take(own, e, true) {
+					b.Fatal("it is put off")
+				}
+			}
+		})
+	}
+}

@@ -127,7 +127,11 @@ func (r *Recipients) mildest() *member {
 	return best
 }
 
+// recipientFacts gives the facts of the recipient of now, where a rule reads any.
 func (e *Evidence) recipientFacts() []ref.Val {
+	if !e.policy.perRcpt {
+		return nil
+	}
 	var out []ref.Val
 	for id, f := range e.policy.vocabulary.facts {
 		if f.Scope == OfRecipient {
@@ -138,6 +142,9 @@ func (e *Evidence) recipientFacts() []ref.Val {
 }
 
 func (e *Evidence) setRecipientFacts(facts []ref.Val) {
+	if !e.policy.perRcpt {
+		return
+	}
 	i := 0
 	for id, f := range e.policy.vocabulary.facts {
 		if f.Scope == OfRecipient {

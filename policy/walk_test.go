@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 )
 
@@ -214,6 +215,13 @@ func TestMildest(t *testing.T) {
 		r.Step(e, Data)
 		if d, _ := r.Ends().Decision(); d.Rule != order[i] {
 			t.Errorf("%v: decided by %q", order[:i+1], d.Rule)
+		}
+		var harsher []string
+		for _, d := range r.Harsher() {
+			harsher = append(harsher, d.Rule)
+		}
+		if !slices.Equal(harsher, order[:i]) {
+			t.Errorf("%v: harsher are %v", order[:i+1], harsher)
 		}
 	}
 }

@@ -33,12 +33,18 @@ latch = true
 // startDaemon runs the daemon in this process until the test ends. It gives its folder.
 func startDaemon(t *testing.T) string {
 	t.Helper()
+	return startDaemonWith(t, func(dir string) string { return fmt.Sprintf(adminPolicy, dir) })
+}
+
+// startDaemonWith does the same with the policy for a folder.
+func startDaemonWith(t *testing.T, policy func(dir string) string) string {
+	t.Helper()
 	dir, err := os.MkdirTemp("", "gp") // short: the path of a socket has at most 107 bytes
 	if err != nil {
 		t.Fatal(err)
 	}
 	write(t, filepath.Join(dir, "allow"), "partner.example # since May\n")
-	write(t, filepath.Join(dir, "policy.toml"), fmt.Sprintf(adminPolicy, dir))
+	write(t, filepath.Join(dir, "policy.toml"), policy(dir))
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- runDaemon(ctx, filepath.Join(dir, "policy.toml"), new(bytes.Buffer)) }()

@@ -240,6 +240,10 @@ func TestWatchOverTime(t *testing.T) {
 		t.Errorf("a fault in answers was said %d times, want once an hour", got)
 	}
 	step(time.Second, zone, 2, true) // a fault has the list tested at once
+	w.Follow(nil)
+	step(2*time.Hour, zone, 0, true) // a policy without it: sessions that began before it still ask
+	w.Follow(nil)
+	step(0, zone, 0, false)
 }
 
 type switched struct{ *resolvetest.Zone }

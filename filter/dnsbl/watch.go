@@ -26,6 +26,7 @@ type Watch struct {
 
 	mu    sync.Mutex
 	lists map[string]*health // by key
+	left  map[string]*health // those that the policy before named and this one does not: sessions under way may still ask them
 }
 
 // health is what is known of one list.
@@ -46,11 +47,11 @@ func NewWatch(r resolve.Resolver, log *slog.Logger, now func() time.Time) *Watch
 func (l List) key() string { return string(l.Subject) + " " + l.Zone + " " + l.Test }
 
 // Follow names all lists of a policy. A list that was not there before is out of use until its first test; one that is there no
-// more is forgotten.
+// more is tested no more, and forgotten with the next policy.
 func (w *Watch) Follow(lists []List) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	followed := map[string]*health{}
+	followed, left := map[string]*health{}, w.lists
 	for _, l := range lists {
 		h := w.lists[l.key()]
 		if h == nil {
@@ -59,7 +60,7 @@ func (w *Watch) Follow(lists []List) {
 		h.list = l
 		followed[l.key()] = h
 	}
-	w.lists = followed
+	w.lists, w.left = followed, left
 	select {
 	case w.changed <- struct{}{}:
 	default:
@@ -143,6 +144,9 @@ func (w *Watch) Usable(l List) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	h := w.lists[l.key()]
+	if h == nil {
+		h = w.left[l.key()]
+	}
 	return h != nil && h.right
 }
 
