@@ -58,15 +58,15 @@ func matchesOf(p *policy.Policy, r *history.Record) []history.Match {
 		case l.Pair != "":
 			for _, a := range textsOf(r, l.Fact) {
 				for _, b := range textsOf(r, l.With) {
-					if p.Holds(l, a, b) {
+					if p.HasPair(l, a, b) {
 						out = append(out, history.Match{Table: l.Pair, Text: a + "\t" + b})
 					}
 				}
 			}
 		default:
 			for _, text := range textsOf(r, l.Fact) {
-				if p.Holds(l, text, "") {
-					out = append(out, history.Match{List: l.List, Kind: l.Kind, Text: text})
+				if entry := p.Entry(l, text); entry != "" {
+					out = append(out, history.Match{List: l.List, Kind: l.Kind, Text: entry})
 				}
 			}
 		}

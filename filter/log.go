@@ -144,6 +144,7 @@ func harsher(decisions []policy.Decision) string {
 
 // leaveMessage writes a line for a message that ended before its decision was spoken.
 func (s *Session) leaveMessage(t *transaction) {
+	s.decidesBy(t.walk)
 	if d, decided := t.walk.Decision(); decided && d.Refuses() && t.count == 0 {
 		s.record(Record{ID: t.id, Decision: d, Spoken: "none"})
 	}
@@ -151,6 +152,7 @@ func (s *Session) leaveMessage(t *transaction) {
 
 // leaveConnection does the same for a client that left before MAIL.
 func (s *Session) leaveConnection() {
+	s.decidesBy(s.conn.walk)
 	if d, decided := s.conn.walk.Decision(); decided && d.Refuses() {
 		s.record(Record{ID: s.conn.id, Decision: d, Spoken: "none"})
 	}
@@ -164,6 +166,11 @@ func printable(text string) string {
 	if len(text) > maxText {
 		text = text[:maxText] + "..."
 	}
+	return Visible(text)
+}
+
+// Visible makes a sender's text safe to print in one line: control characters become question marks.
+func Visible(text string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f || (r >= 0x80 && r < 0xa0) || r == 0x2028 || r == 0x2029 {
 			return '?'

@@ -19,6 +19,30 @@ type past struct {
 	absent  []string // facts that a check of today's policy would have established, and that were not recorded
 	unknown string   // the first of them that a decision waited for; "" for none
 	lines   []history.Line
+
+	explain bool
+	walk    *policy.Walk // whose decision is told next
+	told    []told       // for each line
+}
+
+// told is what stood behind a line.
+type told struct {
+	rules []policy.RuleTrace
+	facts []policy.FactTrace
+}
+
+// decidesBy notes whose decision is told next.
+func (s *Session) decidesBy(w *policy.Walk) {
+	if s.past != nil {
+		s.past.walk = w
+	}
+}
+
+// tell notes what stands behind what is known now.
+func (p *past) tell(s *Session) {
+	if p.explain {
+		p.told = append(p.told, told{rules: p.walk.Trace(s.conn.evidence), facts: s.conn.evidence.Facts()})
+	}
 }
 
 // task gives a run of a check as it was recorded, nil where it was not.

@@ -80,6 +80,9 @@ func (s *Session) replay() (ended bool) {
 		return true
 	}
 	if rec.Number == 0 {
+		if s.decidesBy(s.conn.walk); rec.Final() == nil {
+			s.past.tell(s)
+		}
 		s.Close()
 		return false
 	}
@@ -98,6 +101,10 @@ func (s *Session) replayMessage() (ended bool) {
 		s.Rcpt(Recipient{Address: one.Address, Resolved: one.Resolved, Mailer: one.Mailer, Host: one.Host})
 	}
 	if !rec.Whole() {
+		s.decidesBy(s.msg.walk)
+		if rec.Final() == nil {
+			s.past.tell(s)
+		}
 		s.Abort()
 		return false
 	}

@@ -79,6 +79,7 @@ var spamFlag = policy.Field{Name: "X-Spam-Flag", Value: "YES"}
 func (s *Session) conclude(t *transaction) (Response, Edits) {
 	ends := t.recipients.Ends()
 	d, _ := ends.Decision()
+	s.decidesBy(ends)
 	l := Record{ID: t.id, Decision: d, Spoken: policy.Data.String(), Woulds: ends.Woulds(), Harsher: t.recipients.Harsher()}
 	tags := ends.Tags(s.conn.evidence, t.id)
 	for _, tag := range tags {

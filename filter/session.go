@@ -169,6 +169,7 @@ func (s *Session) speakEarly(at policy.Stage, w *policy.Walk, id string) Respons
 	if !decided || !d.Refuses() || d.Spoken > at || s.mustTake() {
 		return Continue
 	}
+	s.decidesBy(w)
 	return s.speak(d, at, id, "")
 }
 
@@ -202,6 +203,7 @@ func (s *Session) Rcpt(r Recipient) Response {
 	s.advance(policy.Rcpt, w, w.Step)
 	s.greylist(w)
 	s.noteMemory()
+	s.decidesBy(w)
 	if d, decided := w.Decision(); decided && d.Refuses() && !s.mustTake() {
 		return s.speak(d, policy.Rcpt, t.id, r.Address)
 	}

@@ -113,6 +113,7 @@ func (s *Session) noteLine(l Record) {
 	switch {
 	case s.past != nil:
 		s.past.lines = append(s.past.lines, line)
+		s.past.tell(s)
 	case s.msg != nil:
 		s.msg.trail.lines = append(s.msg.trail.lines, line)
 	default:

@@ -23,6 +23,7 @@ type Policy struct {
 	conditions  []*Condition       // of the source, in its order
 	lookups     []Lookup           // what conditions look up in lists and tables
 	tables      map[string]pairTable
+	env         *cel.Env
 
 	observe     bool
 	delayReject bool
@@ -48,6 +49,7 @@ type rule struct {
 	greylist bool // action = "greylist": its condition is "when && greylist.wait"
 
 	program cel.Program
+	whole   *ast.AST
 	tree    *node
 	atoms   []atom
 	facts   []factID
@@ -112,6 +114,7 @@ func (c *compiler) compiled() *Policy {
 		return nil
 	}
 	c.policy.headerNames = language.headers
+	c.policy.env = language.env
 	c.lateness()
 	if len(c.problems) > 0 {
 		return nil
@@ -275,7 +278,7 @@ func (c *compiler) condition(path string, r *rule, text string) {
 		c.reportAll(path, prefix, wrong)
 		return
 	}
-	c.checked[path] = whole
+	c.checked[path], r.whole = whole, whole
 	r.tree, r.atoms = c.policy.vocabulary.booleanTree(whole)
 	r.facts = c.policy.vocabulary.factsIn(whole.Expr())
 	r.risks = fallible(whole)

@@ -173,6 +173,57 @@ func (l *List) hasAddr(text string) bool {
 	return false
 }
 
+// entry gives the entry by which a lower-case text is in the list, of several the narrowest; "" where it is not in it.
+func (l *List) entry(kind Kind, text string) string {
+	switch kind {
+	case KindIP:
+		return l.networkOf(text)
+	case KindAddress:
+		if l.addresses[text] {
+			return text
+		}
+		return l.domainOf(text[strings.LastIndexByte(text, '@')+1:])
+	case KindDomain:
+		return l.domainOf(text)
+	}
+	if l.users[text] {
+		return text
+	}
+	return ""
+}
+
+func (l *List) networkOf(text string) string {
+	addr, err := netip.ParseAddr(text)
+	if err != nil {
+		return ""
+	}
+	for bits := addr.Unmap().BitLen(); bits >= 0; bits-- {
+		if network, err := addr.Unmap().Prefix(bits); err == nil && l.networks[as16(network)] {
+			if bits == addr.Unmap().BitLen() {
+				return network.Addr().String()
+			}
+			return network.String()
+		}
+	}
+	return ""
+}
+
+func (l *List) domainOf(name string) string {
+	if l.domains[name] {
+		return name
+	}
+	for {
+		_, parent, found := strings.Cut(name, ".")
+		if !found {
+			return ""
+		}
+		if l.below[parent] {
+			return "." + parent
+		}
+		name = parent
+	}
+}
+
 // maxDomain is the most bytes of a domain (RFC 1035 2.3.4): a longer one is in no list.
 const maxDomain = 255
 

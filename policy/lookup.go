@@ -28,14 +28,17 @@ func (p *Policy) looksUp(l Lookup) {
 	}
 }
 
-// Holds reports whether the list holds a text, or the table of pairs two of them.
-func (p *Policy) Holds(l Lookup, text, with string) bool {
-	if l.Pair != "" {
-		return p.tables[l.Pair].has(text, with)
-	}
+// Entry gives the entry of the list by which it holds a text, "" where it does not. A user stands without its "user:".
+func (p *Policy) Entry(l Lookup, text string) string {
 	view, ok := p.views["list."+l.List+"#"+l.Kind.String()].(listView)
-	return ok && view.list.Has(l.Kind, text)
+	if !ok {
+		return ""
+	}
+	return view.list.entry(l.Kind, strings.ToLower(text))
 }
+
+// HasPair reports whether the table of a lookup has two texts.
+func (p *Policy) HasPair(l Lookup, a, b string) bool { return p.tables[l.Pair].has(a, b) }
 
 // Pairs gives what a table of pairs holds, at most a number of them, in no order.
 func (p *Policy) Pairs(table string, most int) [][2]string {

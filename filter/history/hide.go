@@ -71,7 +71,7 @@ func hideMatch(m Match, key []byte) Match {
 	case m.Table != "":
 		a, b, _ := strings.Cut(m.Text, "\t")
 		m.Text = hideIfAddress(a, key) + "\t" + hideIfAddress(b, key)
-	case m.Kind == policy.KindAddress || m.Kind == policy.KindUser:
+	case m.Kind == policy.KindAddress && strings.Contains(m.Text, "@"), m.Kind == policy.KindUser:
 		m.Text = HideAddress(m.Text, key)
 	}
 	return m

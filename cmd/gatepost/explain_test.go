@@ -1,0 +1,123 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"gatepost.example/filter/history"
+	"gatepost.example/filter/play"
+)
+
+// recordCases plays session files into a history and gives its folder, in which policy.toml names it.
+func recordCases(t *testing.T, names ...string) string {
+	t.Helper()
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "policy.toml"), "[server]\ndirectory = \""+dir+"\"\n")
+	store, err := history.Open(history.Config{
+		Path: filepath.Join(dir, "history.db"), Keep: 400 * 24 * time.Hour * 10, Size: 1 << 30, Now: func() time.Time { return testTime }, Log: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		path := filepath.Join(root, "testdata", "sessions", name+".txtar")
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := play.ReadCase(path, text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		policies := play.Policies{Keep: store}
+		if _, err := policies.Play(c, beside(path), testTime); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// lastID gives the id of the newest record whose row has a word.
+func lastID(t *testing.T, dir, action string) string {
+	t.Helper()
+	r, err := history.OpenReader(filepath.Join(dir, "history.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	id := ""
+	if err := r.Rows(context.Background(), history.Filter{Action: action}, func(row *history.Row) bool { id = row.ID; return false }); err != nil || id == "" {
+		t.Fatalf("no record with %s: %v", action, err)
+	}
+	return id
+}
+
+// TestExplainAnswersInFiveLines: decisions of different kinds, each from a session file played into a history. What an admin has to say on the
+// phone stands in the first five lines.
+func TestExplainAnswersInFiveLines(t *testing.T) {
+	for _, one := range []struct {
+		session, action string
+		want            []string // in the first five lines, in order
+		rcpt            string
+	}{
+		{"early-refusal-above-dmarc", "554", []string{`554 5.7.1 Refused by local policy (id TEST-0002) at rcpt`, `<a@example.org> to <v@example.net>`, `rule blocked`, `client.ip not in list.block`, `gatepost list remove block 192.0.2.0/24`}, ""},
+		{"null-mx", "550", []string{`550 5.7.27 example.org says that it takes no mail`, `rule null-mx`, `sender.mx != "null"`, `MX example.org: found`, `gatepost list add allow 198.51.100.1 --for 30d`}, ""},
+		{"no-such-sender", "450", []string{`450 4.1.8`, `nowhere.example is not found in DNS`, `sender.mx != "none"`, `MX nowhere.example: no such domain`}, ""},
+		{"spoofed-reject", "550", []string{`550 5.7.1 Email rejected per DMARC policy`, `rule spoofed: DMARC fails for bank.example: SPF is fail for bank.example`, `bank.example asks to reject`, `dkim.author != "none"`, `TXT _dmarc.bank.example: found "v=DMARC1; p=reject"`}, ""},
+		{"two-from-fields", "550", []string{`550 5.6.0`, `the message has 2 From fields`, `several of the values above`}, ""},
+		{"dns-silent-reject", "451", []string{`451 4.7.5`, `DNS does not say what bank.example wants`, `dmarc.result != "temperror"`, `TXT bank.example: timeout`}, ""},
+		{"greylisted", "451", []string{`451 4.7.1 Greylisted; try again in 5m`, `rule grey`, `never here: it comes back by itself`, `greylist.wait`}, "u@example.net"},
+		{"put-off-three", "452", []string{`452 4.5.3`, `other rules can apply to this recipient`, `it had come alone`, `mixed = "mildest"`}, "u1@example.net"},
+		{"users-and-machines", "accept", []string{`taken`, `rule `}, ""},
+		{"quarantine-and-discard", "discard", []string{`taken and dropped`}, ""},
+		{"blocklisted", "554", []string{`554 5.7.1`, `is listed by`}, ""},
+		{"observe-the-whole", "none", []string{`would have been`}, ""},
+	} {
+		t.Run(one.session, func(t *testing.T) {
+			dir := recordCases(t, one.session)
+			status, out := talk(t, dir, "explain", lastID(t, dir, one.action), "--rcpt", one.rcpt)
+			if status != exitDone {
+				t.Fatalf("exit status %d\n%s", status, out)
+			}
+			t.Log(strings.Join(strings.SplitAfterN(out, "\n", 6)[:5], ""))
+			head := strings.Join(strings.SplitAfterN(out, "\n", 6)[:5], "")
+			for _, want := range one.want {
+				_, after, found := strings.Cut(head, want)
+				if !found {
+					t.Errorf("no %q in\n%s", want, head)
+				}
+				head = after
+			}
+		})
+	}
+}
+
+// TestExplainFindsByAnyName: by our id, a queue id and a message id; what is not there is a no; JSON has the same five answers.
+func TestExplainFindsByAnyName(t *testing.T) {
+	dir := recordCases(t, "footer-and-id", "spoofed-reject", "users-and-machines")
+	for _, step := range []struct {
+		args   []string
+		status int
+		want   string
+	}{
+		{[]string{"explain", "4fTEST0001"}, exitDone, "what     taken at data"},
+		{[]string{"explain", "test-0002"}, exitDone, "id TEST-0002"},
+		{[]string{"explain", "--last"}, exitDone, "rule spoofed"},
+		{[]string{"explain", "--last", "--json"}, exitDone, `"dns": "TXT bank.example: found`},
+		{[]string{"explain", "ZZZZ-0000"}, exitNo, `nothing is known of "ZZZZ-0000"`},
+		{[]string{"explain"}, exitUse, "name what to explain"},
+		{[]string{"explain", "--last", "--directory", "/nowhere"}, exitUse, "there is no history to read"},
+	} {
+		if status, out := talk(t, dir, step.args...); status != step.status || !strings.Contains(out, step.want) {
+			t.Errorf("gatepost %s: exit status %d, want %d\n%s\nwant %q", step.args, status, step.status, out, step.want)
+		}
+	}
+}

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+
+	"gatepost.example/filter"
+	"gatepost.example/filter/history"
+	"gatepost.example/policy/policyfile"
+)
+
+// This file is how commands reach the history: they read its file, whether the daemon runs or not.
+
+// pastPlace is where a command finds the history, as its flags say.
+type pastPlace struct{ policy, directory string }
+
+// directoryLine finds server.directory in a policy file.
+var directoryLine = regexp.MustCompile(`(?m)^\s*directory\s*=\s*["'](.*?)["']`)
+
+// open opens the history of the policy's daemon. The policy is read without its checks: one with mistakes still names its directory.
+func (p *pastPlace) open() (*history.Reader, error) {
+	if p.directory == "" {
+		p.directory = policyfile.Default().Server.Directory
+		text, err := os.ReadFile(p.policy)
+		if err == nil {
+			if named := directoryLine.FindSubmatch(text); named != nil {
+				p.directory = string(named[1])
+			}
+		}
+	}
+	file := &policyfile.File{Server: policyfile.Server{Directory: p.directory}}
+	r, err := history.OpenReader(historyPath(file))
+	if err != nil {
+		return nil, fmt.Errorf("%w; has the daemon run with [history] keep above 0, and may you read %s?", err, p.directory)
+	}
+	return r, nil
+}
+
+// key gives the key of hidden addresses, nil where there is none.
+func (p *pastPlace) key() []byte {
+	key, err := os.ReadFile(filepath.Join(p.directory, "history.key"))
+	if err != nil {
+		return nil
+	}
+	return key
+}
+
+// settled is how long a record may take from its decision into the history's file.
+const settled = 1500 * time.Millisecond
+
+// find finds a record; one that was decided just now may still be on its way.
+func find(ctx context.Context, r *history.Reader, id string) (*history.Row, error) {
+	row, err := r.Find(ctx, id)
+	if !errors.Is(err, history.ErrNone) {
+		return row, err
+	}
+	time.Sleep(settled)
+	if row, err = r.Find(ctx, id); errors.Is(err, history.ErrNone) {
+		return nil, answerNo{fmt.Errorf("nothing is known of %q: it is neither an id of ours nor a queue id nor a message id in the history, or it is older than [history] keep", id)}
+	}
+	return row, err
+}
+
+// recordedPolicy gives the policy that records were decided under, as it was.
+func recordedPolicy(ctx context.Context, r *history.Reader, identity string) (*policyfile.File, error) {
+	text, matched, err := r.PolicyText(ctx, identity)
+	if err != nil {
+		return nil, err
+	}
+	if text == "" {
+		return nil, errors.New("its text could not be kept without the password in it")
+	}
+	vocabulary, err := filter.Vocabulary()
+	if err != nil {
+		return nil, err
+	}
+	return policyfile.ParseWith("policy "+identity, []byte(text), vocabulary, policyfile.Reading{
+		Now: time.Now(),
+		Lists: func(name string) (out []string) {
+			for _, m := range matched {
+				if m.List == name {
+					out = append(out, m.Text)
+				}
+			}
+			return out
+		},
+		Pairs: func(name string) (out [][2]string) {
+			for _, m := range matched {
+				if a, b, ok := strings.Cut(m.Text, "\t"); ok && m.Table == name {
+					out = append(out, [2]string{a, b})
+				}
+			}
+			return out
+		},
+	})
+}
