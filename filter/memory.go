@@ -72,7 +72,7 @@ func (s *Session) greylist(w *policy.Walk) {
 	}
 	key := greylist.Key(e.Text("client.network"), domain, e.Text("sender.address"), e.Text("rcpt.address"))
 	wait, visit := s.settings.Greylist.Judge(key, s.remember([]state.Step{greylist.Look(key)})[0], s.server.now())
-	s.rememberLater(visit)
+	s.remember(visit) // at once: it says since when the sender waits
 	s.publishMemory("greylist.wait", policy.BoolOf(wait > 0), policy.Rcpt)
 	s.publishMemory("greylist.retry", policy.StringOf(limit.Text(wait)), policy.Rcpt)
 	s.advance(policy.Rcpt, w, w.Step)

@@ -23,8 +23,8 @@ func (c *trips) Do(ctx context.Context, now time.Time, steps []state.Step) []sta
 	return c.Embedded.Do(ctx, now, steps)
 }
 
-// TestOneTripAStage: under the shipped rules a shared memory costs at most one round trip a stage, at HELO none. Users' mail has a second one for
-// recipients to whom they never wrote, and for what is learned at the end.
+// TestOneTripAStage: under the shipped rules a shared memory costs at most one round trip a stage, at HELO none. A second one costs who
+// is put off by greylisting for the first time, and of users' mail a recipient to whom they never wrote and what is learned at the end.
 func TestOneTripAStage(t *testing.T) {
 	text, err := os.ReadFile("../policy.toml")
 	if err != nil {
@@ -37,7 +37,7 @@ func TestOneTripAStage(t *testing.T) {
 	const loggedIn = "connect 1, helo 0, mail 1, rcpt 2, rcpt 2, data 2, mail 1, rcpt 1, rcpt 1, data 2, quit 1" // a stranger counts; a message teaches
 	for _, test := range []struct{ addr, user, want string }{
 		{"192.0.2.1", "", "connect 1, helo 0, mail 1, rcpt 0, rcpt 0, data 1, mail 1, rcpt 0, rcpt 0, data 1, quit 1"},
-		{"198.51.100.1", "", "connect 1, helo 0, mail 1, rcpt 1, rcpt 1, data 1, mail 1, rcpt 1, rcpt 1, data 1, quit 1"}, // greylisting asks
+		{"198.51.100.1", "", "connect 1, helo 0, mail 1, rcpt 2, rcpt 2, data 1, mail 1, rcpt 1, rcpt 1, data 1, quit 1"}, // greylisting notes a first visit
 		{"192.0.2.1", "alice", loggedIn},
 	} {
 		var got []string

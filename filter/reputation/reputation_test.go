@@ -2,6 +2,7 @@ package reputation_test
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"slices"
 	"testing"
@@ -233,5 +234,22 @@ func TestDomainsOfAMessage(t *testing.T) {
 		if got["author.reputation"] != policy.StringOf(test.author) || got["signer.reputation"] != policy.StringOf(test.signer) || got["author.known"] != policy.BoolOf(true) {
 			t.Errorf("%s: %v", name, got)
 		}
+	}
+}
+
+// BenchmarkReading is what one client's reputation costs: its address, its network and its recipients read and judged.
+func BenchmarkReading(b *testing.B) {
+	s := state.NewEmbedded(100_000, noon)
+	rules := reputation.Rules{HalfLife: 14 * 24 * time.Hour}
+	steps := make([][]state.Step, 10_000)
+	for i := range steps {
+		e := reputation.Evidence{IP: fmt.Sprintf("10.%d.%d.1", i/256, i%256), Network: fmt.Sprintf("10.%d.%d.0/24", i/256, i%256), Wanted: 3, Unwanted: 1}
+		s.Do(context.Background(), noon, rules.Steps(e))
+		steps[i] = []state.Step{reputation.Look(reputation.TableIP, e.IP), reputation.Look(reputation.TableNetwork, e.Network), reputation.Look(reputation.TableAsked, e.IP)}
+	}
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		r := s.Do(context.Background(), noon, steps[i%len(steps)])
+		reputation.Judge(r[0].Cell.Decayed(rules.HalfLife, noon), r[1].Cell.Decayed(rules.HalfLife, noon))
 	}
 }
