@@ -7,20 +7,21 @@ FUZZALL ?= 240
 CASES = ../shared/cases
 PACKAGES = postfix redis-server prometheus
 # Packages that ./... leaves out, because they stand under testdata.
-HARNESS = ./testdata/postfix ./testdata/demo ./testdata/simulate
+HARNESS = ./testdata/postfix ./testdata/demo ./testdata/simulate ./testdata/soak
 # A Postfix is started by root: tests that need one are built by the user and run by sudo.
-SUDO = $(shell [ "$$(id -u)" = 0 ] || echo '-exec "sudo --preserve-env=GATEPOST_CI,GATEPOST_BINARY"')
+SUDO = $(shell [ "$$(id -u)" = 0 ] || echo '-exec "sudo --preserve-env=GATEPOST_CI,GATEPOST_BINARY,GATEPOST_SOAK,GATEPOST_SEED"')
 
-.PHONY: help build test demo bench reloads conformance lint unit fuzz-short postfix simulate packages-needed
+.PHONY: help build test demo bench reloads conformance lint unit fuzz-short postfix simulate faults soak packages-needed
 
 help:
 	@echo "make build         the binary gatepost, in this folder"
 	@echo "make demo          real mail through a private Postfix with Gatepost behind it"
-	@echo "make test          every check: lint, unit, fuzz-short, postfix, demo, simulate, conformance"
+	@echo "make test          every check: lint, unit, fuzz-short, postfix, faults, demo, simulate, conformance"
 	@echo "make lint          gofmt, go mod tidy, go vet, staticcheck"
 	@echo "make unit          tests with -race"
 	@echo "make fuzz-short    every fuzz target for FUZZTIME seconds, all of them for FUZZALL at most"
 	@echo "make postfix       tests with a real Postfix"
+	@echo "make faults        what must hold when things go wrong, for a moment each; make soak: for SOAK (1h), with more of each"
 	@echo "make conformance   the cases of other projects, where ../shared/cases is there"
 	@echo "make simulate      a month of mail through the filter, under policy.toml and under fixed limits"
 	@echo "make bench         the benchmarks"
@@ -29,7 +30,7 @@ help:
 build:
 	CGO_ENABLED=0 go build -trimpath -o gatepost ./cmd/gatepost
 
-test: packages-needed lint unit fuzz-short postfix demo simulate conformance
+test: packages-needed lint unit fuzz-short postfix faults demo simulate conformance
 	@echo "make test: all passed"
 
 # Installs what is missing as root or by sudo; the system's Postfix is not started.
@@ -50,6 +51,13 @@ fuzz-short:
 
 postfix: packages-needed build
 	GATEPOST_BINARY=$(CURDIR)/gatepost go test -count=1 -timeout 10m $(SUDO) ./testdata/postfix
+
+faults: build
+	GATEPOST_BINARY=$(CURDIR)/gatepost go test -count=1 -timeout 10m $(SUDO) ./testdata/soak
+
+SOAK ?= 1h
+soak: build
+	GATEPOST_SOAK=$(SOAK) GATEPOST_BINARY=$(CURDIR)/gatepost go test -count=1 -v -timeout 6h $(SUDO) ./testdata/soak
 
 demo: packages-needed
 	@go run ./testdata/demo

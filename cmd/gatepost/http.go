@@ -103,6 +103,9 @@ func (d *daemon) troubles() []string {
 	if s.Memory != "" {
 		out = append(out, "the memory has trouble; gatepost status says which")
 	}
+	if s.History != "" {
+		out = append(out, "the history has trouble; gatepost status says which")
+	}
 	if len(s.Lists) > 0 {
 		out = append(out, "blocklists out of use: "+strings.Join(s.Lists, ", "))
 	}
@@ -123,6 +126,10 @@ func (d *daemon) newMetrics() *metric.Metrics {
 	m.Read("policy_loaded_timestamp_seconds", "When the policy in force was loaded.", "", one(func() float64 { return float64(d.status().Loaded.Unix()) }))
 	m.Read("policy_refused", "1 while the policy file as it is now was refused and an older one is in force.", "", one(func() float64 { return truth(d.status().Refused != "") }))
 	m.Read("paused", "1 while everything is accepted (gatepost pause).", "", one(func() float64 { _, paused := d.filter.Paused(); return truth(paused) }))
+	m.Read("history_records_total", "Records of the history, by outcome: kept, or lost because they could not be written.", "outcome", func() []metric.Value {
+		s := d.status()
+		return []metric.Value{{Label: "kept", Now: float64(s.Kept)}, {Label: "lost", Now: float64(s.Lost)}}
+	})
 	m.Read("dnsbl_usable", "1 for a blocklist whose test points answer right, by its name.", "list", d.listValues)
 	return m
 }

@@ -46,6 +46,9 @@ func printStatus(c *cobra.Command, s Status) error {
 	}
 	fmt.Fprintf(w, "policy   %s, hash %s, mode %s, in force for %s\n", s.Policy, s.Hash, mode, ago(s.Loaded))
 	fmt.Fprintf(w, "memory   %s old, %s\n", ago(s.Born), settled)
+	if s.Kept+s.Lost > 0 {
+		fmt.Fprintf(w, "history  %d records kept since the start, %d lost\n", s.Kept, s.Lost)
+	}
 	var wrong []string
 	if s.Paused != nil {
 		wrong = append(wrong, "paused: everything is accepted until "+clockText(*s.Paused)+"; gatepost pause 0 ends it")

@@ -100,14 +100,10 @@ func (s *Store) Counts() (kept, lost uint64) { return s.kept.Load(), s.lost.Load
 func (s *Store) Status() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	lost := s.lost.Load()
-	switch {
-	case s.wrong != nil:
-		return fmt.Sprintf("the history cannot be written, %d records are lost: %v", lost, s.wrong)
-	case lost > 0:
-		return fmt.Sprintf("%d records of the history are lost since the start", lost)
+	if s.wrong == nil {
+		return ""
 	}
-	return ""
+	return fmt.Sprintf("the history cannot be written, %d records are lost: %v", s.lost.Load(), s.wrong)
 }
 
 // Close writes what waits and ends the writer.

@@ -1,0 +1,248 @@
+package soak
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	_ "modernc.org/sqlite" // the driver "sqlite", for a program that locks the daemon's files
+
+	"gatepost.example/filter/resolve/resolvetest"
+)
+
+// results gives the Authentication-Results that a message got.
+func results(a Answer) string {
+	for _, f := range a.Fields {
+		if strings.EqualFold(f.HeaderName, "Authentication-Results") {
+			return f.HeaderValue
+		}
+	}
+	return ""
+}
+
+// fresh is honest mail of a domain that no cache knows.
+func fresh(n int) Mail {
+	m := good()
+	m.Sender = fmt.Sprintf("a@s%d.good.example", n)
+	return m
+}
+
+// TestDNSFaults: while DNS is silent, broken, lame or slow, mail gets an answer within the MTA's patience and never a 5xx; when it is back,
+// results are right again within seconds.
+func TestDNSFaults(t *testing.T) {
+	d := Start(t, Options{Zone: zone + "*.good.example TXT \"v=spf1 ip4:192.0.2.0/24 -all\"\n*.good.example MX 10 mail.good.example\n", Policy: shippedRules(t)})
+	n := 0
+	for _, fault := range []struct {
+		name string
+		does resolvetest.Fault
+	}{
+		{"silent", resolvetest.Silent}, {"SERVFAIL", resolvetest.Rcode(2)}, {"REFUSED", resolvetest.Rcode(5)}, {"junk before the answer", resolvetest.Junk},
+		{"another's id", resolvetest.WrongID}, {"another question", resolvetest.WrongQuestion}, {"30 s slow", resolvetest.Delay(30 * time.Second)},
+	} {
+		t.Run(fault.name, func(t *testing.T) {
+			d.DNS.Misbehave(fault.does)
+			for _, m := range []Mail{fresh(n), spoof()} {
+				m.Sender = strings.Replace(m.Sender, "@", fmt.Sprintf("@f%d.", n), 1)
+				a, err := d.Send(m)
+				if err != nil || a.Code >= 500 || a.Code == 0 {
+					t.Errorf("mail of %s got %+v, %v", m.Sender, a, err)
+				}
+				n++
+			}
+			d.DNS.Misbehave()
+			back := ""
+			for range 60 { // trouble is remembered for 5 s
+				n++
+				a, err := d.Send(fresh(n))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if back = results(a); strings.Contains(back, "spf=pass") && a.Code == 250 {
+					return
+				}
+				time.Sleep(250 * time.Millisecond)
+			}
+			t.Errorf("DNS is back, and still: %s", back)
+		})
+	}
+}
+
+// TestNoHerd: many sessions that ask for the same while DNS is silent make a handful of queries, not one each.
+func TestNoHerd(t *testing.T) {
+	d := Start(t, Options{Zone: zone, Policy: shippedRules(t)})
+	d.DNS.Misbehave(resolvetest.Silent)
+	var all sync.WaitGroup
+	for range 100 {
+		all.Go(func() {
+			if a, err := d.Send(good()); err != nil || a.Code >= 500 {
+				t.Errorf("%+v, %v", a, err)
+			}
+		})
+	}
+	all.Wait()
+	if queries := len(d.DNS.Queries()); queries > 200 {
+		t.Errorf("%d queries for 100 sessions of one sender", queries)
+	}
+}
+
+// TestOneServerSilent: with two servers of which one is silent, mail has its results.
+func TestOneServerSilent(t *testing.T) {
+	silent, err := resolvetest.NewServer(resolvetest.Must(zone))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	silent.Misbehave(resolvetest.Silent)
+	d := Start(t, Options{Zone: zone, Policy: shippedRules(t)})
+	d.WritePolicy(Options{Policy: shippedRules(t), DNS: fmt.Sprintf("servers = [%q, %q]\ntimeout = \"2s\"\nbudget = \"8s\"\n", silent.Addr(), d.DNS.Addr())})
+	if err := d.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	d.Begin()
+	a, err := d.Send(good())
+	if err != nil || !strings.Contains(results(a), "spf=pass") || !strings.Contains(results(a), "dmarc=pass") {
+		t.Errorf("%s %+v, %v", results(a), a, err)
+	}
+}
+
+// databases are the daemon's files.
+var databases = []string{"state.db", "history.db"}
+
+// says waits until gatepost status says that something is wrong, or that all is well.
+func says(t *testing.T, d *Daemon, words ...string) {
+	t.Helper()
+	out, code := "", 0
+	for range 60 {
+		out, code = d.Command("status")
+		all := true
+		for _, w := range words {
+			all = all && strings.Contains(out, w)
+		}
+		if all && (code == 0) == (words[0] == "all is well") {
+			return
+		}
+		time.Sleep(250 * time.Millisecond)
+	}
+	t.Errorf("gatepost status (exit status %d) does not say %q:\n%s", code, words, out)
+}
+
+// TestLocked: while another program locks the files, mail goes on; what is lost is counted; afterwards all is well by itself.
+func TestLocked(t *testing.T) {
+	d := Start(t, Options{Zone: zone, Policy: shippedRules(t)})
+	serves(t, d, "at first")
+	var locks []*sql.DB
+	for _, name := range databases {
+		db, err := sql.Open("sqlite", "file:"+filepath.Join(d.Dir, "state", name)+"?_pragma=busy_timeout(5000)")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		db.SetMaxOpenConns(1)
+		if _, err := db.Exec("BEGIN EXCLUSIVE"); err != nil {
+			t.Fatal(err)
+		}
+		locks = append(locks, db)
+	}
+	for range 20 {
+		serves(t, d, "while the files are locked")
+	}
+	says(t, d, "WRONG", "memory cannot be written", "history")
+	for _, db := range locks {
+		if _, err := db.Exec("ROLLBACK"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	serves(t, d, "when they are free")
+	says(t, d, "all is well")
+}
+
+// TestFolderRemoved: without its folder the daemon goes on, and says so.
+func TestFolderRemoved(t *testing.T) {
+	d := Start(t, Options{Zone: zone, Policy: shippedRules(t)})
+	serves(t, d, "at first")
+	if err := os.RemoveAll(filepath.Join(d.Dir, "state")); err != nil {
+		t.Fatal(err)
+	}
+	for range 20 {
+		serves(t, d, "without its folder")
+	}
+	says(t, d, "WRONG", "memory")
+}
+
+// TestCorrupt: files that are no databases any more are set aside under a new name.
+func TestCorrupt(t *testing.T) {
+	d := Start(t, Options{Zone: zone, Policy: shippedRules(t)})
+	serves(t, d, "at first")
+	if err := d.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range databases {
+		if err := os.WriteFile(filepath.Join(d.Dir, "state", name), []byte(strings.Repeat("no database ", 5000)), 0o640); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d.Begin()
+	serves(t, d, "after corruption")
+	for _, name := range databases {
+		aside, err := filepath.Glob(filepath.Join(d.Dir, "state", name+".corrupt-*"))
+		if err != nil || len(aside) == 0 {
+			t.Errorf("%s was not set aside: %v, %v", name, aside, err)
+		}
+	}
+}
+
+// TestDiskFull: on a full disk mail goes on, what is lost is counted and said, and when there is room again all is well by itself.
+func TestDiskFull(t *testing.T) {
+	if os.Getuid() != 0 {
+		if os.Getenv("GATEPOST_CI") != "" {
+			t.Fatal("a small disk is made by root only")
+		}
+		t.Skip("a small disk is made by root only")
+	}
+	d := Start(t, Options{Zone: zone, Policy: shippedRules(t)})
+	if err := d.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	state := filepath.Join(d.Dir, "state")
+	mount(t, state, "4m")
+	d.Begin()
+	serves(t, d, "at first")
+	filler := filepath.Join(state, "filler")
+	if err := os.WriteFile(filler, make([]byte, 8<<20), 0o600); err == nil {
+		t.Fatal("the disk is not full")
+	}
+	for i := range 200 {
+		m := good()
+		m.Addr = fmt.Sprintf("192.0.2.%d", i)
+		if a, err := d.Send(m); err != nil || a.Code >= 500 || a.Code == 0 {
+			t.Fatalf("on a full disk: %+v, %v", a, err)
+		}
+	}
+	says(t, d, "WRONG", "cannot be written")
+	if err := os.Remove(filler); err != nil {
+		t.Fatal(err)
+	}
+	serves(t, d, "with room again")
+	says(t, d, "all is well")
+	if err := d.Stop(); err != nil {
+		t.Error(err)
+	}
+}
+
+// mount makes a small disk until the test ends.
+func mount(t *testing.T, at, size string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if out, err := exec.CommandContext(ctx, "mount", "-t", "tmpfs", "-o", "size="+size, "tmpfs", at).CombinedOutput(); err != nil {
+		t.Fatalf("mount: %v: %s", err, out)
+	}
+	t.Cleanup(func() { _ = exec.Command("umount", "-l", at).Run() })
+}

@@ -1,0 +1,147 @@
+package soak
+
+import (
+	"encoding/binary"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// serves sends honest mail and wants it taken, as a client beside all trouble does.
+func serves(t *testing.T, d *Daemon, when string) {
+	t.Helper()
+	a, err := d.Send(good())
+	if err != nil || a.Code != 250 || !a.Ended {
+		t.Errorf("%s: honest mail got %+v, %v", when, a, err)
+	}
+}
+
+func frame(code byte, data string) string {
+	return string(binary.BigEndian.AppendUint32(nil, uint32(len(data)+1))) + string(code) + data
+}
+
+// junk are bytes that no MTA sends.
+func junk() []string {
+	negotiate := frame('O', "\x00\x00\x00\x06\x00\x00\x01\xff\x00\x1f\xff\xff")
+	return []string{
+		"GET / HTTP/1.1\r\nHost: mx.example.net\r\n\r\n",
+		"\x00\x00\x00\x00",         // a frame without a code
+		"\x20\x00\x00\x00O",        // 512 MiB
+		"\xff\xff\xff\xffO",        // 4 GiB
+		negotiate[:9],              // cut
+		frame('O', "\x00"),         // too short
+		negotiate + frame('M', ""), // MAIL before CONNECT, without a NUL
+		negotiate + frame('C', "host"),
+		negotiate + frame('B', "body"),
+		negotiate + frame('E', ""),
+		negotiate + negotiate,
+		negotiate + frame('?', "what"),
+		negotiate + frame('D', "Cj\x00"),
+		strings.Repeat("\x7f", 100_000),
+	}
+}
+
+// TestJunk: what is no milter is closed, everyone else is served, memory stays bounded, and the log has a line for each kind, not for each
+// connection.
+func TestJunk(t *testing.T) {
+	long, _ := length(t)
+	rounds, crowd := 20, 300
+	if long {
+		rounds, crowd = 2000, 5000
+	}
+	d := Start(t, Options{Zone: zone, Policy: shippedRules(t), Listen: "sessions = 200\n"})
+	serves(t, d, "at first")
+	before := d.Use()
+	for range rounds {
+		for _, text := range junk() {
+			throw(t, d.Milter, text)
+		}
+	}
+	serves(t, d, "after junk")
+	held := hold(t, d.Milter, crowd)
+	if n := len(d.Lines("decision")); n < 2 {
+		t.Errorf("%d decisions are logged", n)
+	}
+	use := d.Use()
+	if use.Resident > 300<<20 {
+		t.Errorf("%.0f MiB are resident with %d connections", use.Resident/(1<<20), crowd)
+	}
+	held()
+	serves(t, d, "after the crowd")
+	d.Settles(before)
+	if faults := strings.Count(d.Log(), `"level":"WARN"`); faults > 40 {
+		t.Errorf("%d warnings for %d pieces of junk:\n%s", faults, rounds*len(junk()), tail(d.Log(), 3000))
+	}
+}
+
+// throw sends bytes and reads what comes until the daemon hangs up, for a moment at most.
+func throw(t *testing.T, address, text string) {
+	t.Helper()
+	c, err := net.DialTimeout("tcp", address, patience)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(50 * time.Millisecond))
+	_, _ = io.WriteString(c, text) // the daemon may hang up at any byte
+	_, _ = io.Copy(io.Discard, c)
+}
+
+// hold opens connections that say nothing, or one byte now and then, until the function that it gives is called.
+func hold(t *testing.T, address string, n int) (release func()) {
+	t.Helper()
+	var conns []net.Conn
+	for range n {
+		c, err := net.DialTimeout("tcp", address, patience)
+		if err != nil {
+			break // the machine has no more
+		}
+		conns = append(conns, c)
+	}
+	stop := make(chan struct{})
+	var drip sync.WaitGroup
+	drip.Go(func() {
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				return
+			case <-time.After(20 * time.Millisecond):
+			}
+			_ = conns[i%len(conns)].SetWriteDeadline(time.Now().Add(time.Second))
+			_, _ = conns[i%len(conns)].Write([]byte{0}) // closed ones are what we want to see
+		}
+	})
+	return func() {
+		close(stop)
+		drip.Wait()
+		for _, c := range conns {
+			c.Close()
+		}
+	}
+}
+
+// TestHangUps: a client or an MTA that goes away anywhere leaves nothing behind.
+func TestHangUps(t *testing.T) {
+	long, _ := length(t)
+	rounds := 20
+	if long {
+		rounds = 2000
+	}
+	d := Start(t, Options{Zone: zone, Policy: shippedRules(t)})
+	serves(t, d, "at first")
+	before := d.Use()
+	for range rounds {
+		for _, stage := range []string{"connect", "helo", "mail", "rcpt", "header", "body"} {
+			m := good()
+			m.Stop, m.Body = stage, strings.Repeat("text\r\n", 30_000)
+			if _, err := d.Send(m); err != nil {
+				t.Fatalf("%s: %v", stage, err)
+			}
+		}
+	}
+	serves(t, d, "after hang-ups")
+	d.Settles(before)
+}
