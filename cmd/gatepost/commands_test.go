@@ -133,6 +133,8 @@ example.org MX 10 mail.example.org
 mail.example.org A 192.0.2.1
 192.0.2.1 PTR mail.example.org
 _dmarc.example.org TXT "v=DMARC1; p=reject"
+apart.test TXT "v=spf1 ip4:192.0.2.1 -all"
+_dmarc.sub.apart.test TXT "v=DMARC1; p=reject"
 `))
 	if err != nil {
 		t.Fatal(err)
@@ -156,6 +158,16 @@ _dmarc.example.org TXT "v=DMARC1; p=reject"
 			t.Errorf("there is no %q in\n%s", want, out)
 		}
 	}
+	if status, out := run(t, policy, "try", "--policy", "POLICY", "--compare-7489", message); status != exitDone || !strings.Contains(out, "no difference") {
+		t.Errorf("by the old way: exit status %d\n%s", status, out)
+	}
+	write(t, message, strings.Replace(text, "From: a@example.org", "From: a@sub.apart.test", 1))
+	// A parent without a record is an organization of its own by RFC 9989 4.10.2, and not by the public suffix list (RFC 7489 3.2).
+	if status, out := run(t, policy, "try", "--policy", "POLICY", "--from", "a@apart.test", "--compare-7489", message); status != exitDone ||
+		!strings.Contains(out, "they differ; the organizational domain by the list is apart.test") {
+		t.Errorf("where the ways differ: exit status %d\n%s", status, out)
+	}
+	write(t, message, text)
 	if status, out := run(t, policy, "try", "--policy", "POLICY", "--ip", "198.51.100.9", message); status != exitDone || !strings.Contains(out, "dmarc=fail") {
 		t.Errorf("from another address: exit status %d\n%s", status, out)
 	}
