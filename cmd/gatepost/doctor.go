@@ -16,6 +16,8 @@ import (
 
 	"gatepost.example/cmd/gatepost/doctor"
 	"gatepost.example/cmd/gatepost/mta"
+	"gatepost.example/filter/history"
+	"gatepost.example/policy/policyfile"
 )
 
 // doctorTime bounds a whole run, so that monitoring never waits for long.
@@ -86,6 +88,9 @@ func (f *doctorFlags) doctor(ctx context.Context) (d *doctor.Doctor, done func()
 	if d.RunErr = d.Ask("/status", nil, &s); d.RunErr == nil {
 		d.Running = &doctor.Daemon{Version: s.Version, Hash: s.Hash, Mode: s.Mode, Refused: s.Refused, Memory: s.Memory, Since: s.Since, Lists: s.Lists}
 	}
+	if d.File != nil && d.Running != nil && d.File.Mode == policyfile.Observe {
+		d.Would = wouldHave(ctx, d.File, d.Now)
+	}
 	if d.Postfix, err = mta.ReadPostfix(ctx, f.config); err != nil {
 		if f.config != "" { // this one was asked for
 			return nil, done, err
@@ -93,6 +98,33 @@ func (f *doctorFlags) doctor(ctx context.Context) (d *doctor.Doctor, done func()
 		d.Postfix, err = nil, nil
 	}
 	return d, done, nil
+}
+
+// wouldPeriod is over how long doctor counts.
+const wouldPeriod = 30 * 24 * time.Hour
+
+// wouldHave counts in the history what a policy in observe mode would have refused or put off; nil where there is no history.
+func wouldHave(ctx context.Context, file *policyfile.File, now time.Time) *doctor.Would {
+	r, err := history.OpenReader(historyPath(file))
+	if err != nil {
+		return nil
+	}
+	defer r.Close()
+	w := &doctor.Would{Since: now}
+	err = r.Rows(ctx, history.Filter{Since: now.Add(-wouldPeriod)}, func(row *history.Row) bool {
+		if row.Time.Before(w.Since) {
+			w.Since = row.Time
+		}
+		w.Whole++
+		if slices.ContainsFunc(strings.Split(row.Would, "; "), func(would string) bool { return would != "" && strings.Contains("45", would[:1]) }) {
+			w.Refused++
+		}
+		return true
+	})
+	if err != nil {
+		return nil
+	}
+	return w
 }
 
 func (f *doctorFlags) examine(ctx context.Context, c *cobra.Command) error {
