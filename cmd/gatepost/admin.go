@@ -30,6 +30,7 @@ type Status struct {
 	Policy   string     `json:"policy"`
 	Hash     string     `json:"hash"`
 	Mode     string     `json:"mode"`
+	Milter   []string   `json:"milter"`                 // where the milter protocol is spoken, as listen.milter names it
 	Enforced []string   `json:"enforced,omitempty"`     // the rules that refuse in mode observe too
 	Paused   *time.Time `json:"paused_until,omitempty"` // until when everything is accepted
 	Loaded   time.Time  `json:"loaded"`
@@ -147,7 +148,7 @@ func (d *daemon) status() Status {
 	defer d.mu.Unlock()
 	s := Status{
 		Version: version, Since: d.since, Policy: d.path, Hash: d.file.Hash, Mode: string(d.file.Mode), Enforced: d.file.Enforced, Loaded: d.loaded, Refused: d.refused,
-		Memory: d.filter.Memory(),
+		Memory: d.filter.Memory(), Milter: d.listens,
 	}
 	s.Born, s.Settled = d.filter.Born()
 	if d.history != nil {

@@ -188,3 +188,42 @@ func TestFilesAreFollowed(t *testing.T) {
 		t.Error("a mended file is not taken")
 	}
 }
+
+// TestSetupSendmail: the lines come into sendmail.mc above the mailers, once, and go again byte for byte.
+func TestSetupSendmail(t *testing.T) {
+	dir := t.TempDir()
+	mc := filepath.Join(dir, "sendmail.mc")
+	const before = "VERSIONID(`ours')dnl\nMAILER(`local')dnl\n"
+	write(t, mc, before)
+	write(t, filepath.Join(dir, "policy.toml"), "[listen]\nmilter = [\"inet:127.0.0.1:8894\"]\nadmin = \"unix:"+dir+"/none.sock\"\n")
+	read := func() string { text, _ := os.ReadFile(mc); return string(text) }
+	for _, step := range []struct {
+		args   string
+		status int
+		want   string
+	}{
+		{"setup sendmail --mc " + mc, exitDone, "INPUT_MAIL_FILTER(`gatepost', `S=inet:8894@127.0.0.1, F=T,"},
+		{"setup sendmail --apply --mc " + mc, exitDone, "make -C " + dir},
+		{"setup sendmail --apply --mc " + mc, exitDone, "has these lines already"},
+		{"setup sendmail --if-down accept --apply --mc " + mc, exitDone, "is written"},
+		{"setup sendmail --undo --mc " + mc, exitDone, "is as it was"},
+		{"setup sendmail --undo --mc " + mc, exitNo, "nothing to undo"},
+		{"setup sendmail --if-down never", exitUse, "--if-down never: write tempfail"},
+		{"setup sendmail --apply --undo", exitUse, "apply undo"},
+		{"setup", exitUse, "gatepost setup postfix, or gatepost setup sendmail"},
+		{"doctor --send user", exitUse, "--send user needs a login"},
+		{"doctor --send good --to a>b", exitUse, "without blanks and brackets"},
+	} {
+		args := strings.Fields(step.args)
+		var out bytes.Buffer
+		if args[len(args)-1] != "setup" {
+			args = append(args, "--policy", filepath.Join(dir, "policy.toml"))
+		}
+		if status := execute(args, &out, &out); status != step.status || !strings.Contains(out.String(), step.want) {
+			t.Errorf("%s: exit status %d, want %d with %q\n%s", step.args, status, step.status, step.want, out.String())
+		}
+	}
+	if read() != before {
+		t.Errorf("left is %q", read())
+	}
+}

@@ -86,7 +86,10 @@ func (f *doctorFlags) doctor(ctx context.Context) (d *doctor.Doctor, done func()
 	}
 	var s Status
 	if d.RunErr = d.Ask("/status", nil, &s); d.RunErr == nil {
-		d.Running = &doctor.Daemon{Version: s.Version, Hash: s.Hash, Mode: s.Mode, Refused: s.Refused, Memory: s.Memory, Since: s.Since, Lists: s.Lists}
+		d.Running = &doctor.Daemon{Version: s.Version, Hash: s.Hash, Mode: s.Mode, Refused: s.Refused, Memory: s.Memory, History: s.History, Milter: endpoints(s.Milter)}
+		if s.Paused != nil {
+			d.Running.Paused = *s.Paused
+		}
 	}
 	if d.File != nil && d.Running != nil && d.File.Mode == policyfile.Observe {
 		d.Would = wouldHave(ctx, d.File, d.Now)
@@ -98,6 +101,19 @@ func (f *doctorFlags) doctor(ctx context.Context) (d *doctor.Doctor, done func()
 		d.Postfix, err = nil, nil
 	}
 	return d, done, nil
+}
+
+// endpoints reads the places at which a daemon says that it listens.
+func endpoints(places []string) []policyfile.Endpoint {
+	var out []policyfile.Endpoint
+	for _, place := range places {
+		if address, isTCP := strings.CutPrefix(place, "inet:"); isTCP {
+			out = append(out, policyfile.Endpoint{Network: "tcp", Address: address})
+		} else if address, isUnix := strings.CutPrefix(place, "unix:"); isUnix {
+			out = append(out, policyfile.Endpoint{Network: "unix", Address: address})
+		}
+	}
+	return out
 }
 
 // wouldPeriod is over how long doctor counts.

@@ -57,6 +57,7 @@ type daemon struct {
 	lists   []dnsbl.List
 	stamps  map[string]time.Time // of the files that lists name
 	loaded  time.Time
+	listens []string // where the milter protocol is spoken
 	refused string
 }
 
@@ -104,8 +105,11 @@ func (d *daemon) serve(ctx context.Context, listeners []net.Listener) error {
 	signal.Notify(signals, syscall.SIGHUP, syscall.SIGTERM, os.Interrupt)
 	defer signal.Stop(signals)
 	served := make(chan error, 1)
+	d.mu.Lock()
+	d.listens = addressesOf(listeners)
+	d.mu.Unlock()
 	go func() { served <- d.milter.Serve(ctx, listeners...) }()
-	d.log.Info("serving", "version", version, "policy", d.path, "hash", d.file.Hash, "mode", string(d.file.Mode), "listen", fmt.Sprint(addressesOf(listeners)))
+	d.log.Info("serving", "version", version, "policy", d.path, "hash", d.file.Hash, "mode", string(d.file.Mode), "listen", fmt.Sprint(d.listens))
 	d.tell(d.ready())
 	follow := time.NewTicker(followEach)
 	defer follow.Stop()

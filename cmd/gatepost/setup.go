@@ -95,8 +95,13 @@ func (f *setupFlags) wishOf() (setup.Wish, *policyfile.File, error) {
 	if err != nil {
 		return setup.Wish{}, nil, err
 	}
+	listens := from.Listen.Milter
+	var s Status // a daemon that runs knows better: systemd may have given it other sockets
+	if err := (&place{policy: f.policy}).ask("GET", "/status", nil, nil, &s); err == nil && len(s.Milter) > 0 {
+		listens = endpoints(s.Milter)
+	}
 	return setup.Wish{
-		Endpoints: from.Listen.Milter, Submission: from.Server.Submission, Budget: from.DNS.Budget, FilterName: from.ContentFilter.Header,
+		Endpoints: listens, Submission: from.Server.Submission, Budget: from.DNS.Budget, FilterName: from.ContentFilter.Header,
 		IfDown: f.ifDown, Retire: f.retire, Command: f.command(),
 	}, file, nil
 }

@@ -40,8 +40,9 @@ type Daemon struct {
 	Mode    string
 	Refused string // why the policy file as it is now was not taken
 	Memory  string // what is wrong with the memory
-	Since   time.Time
-	Lists   []string // blocklists out of use
+	History string // what is wrong with the history
+	Paused  time.Time
+	Milter  []policyfile.Endpoint // where it listens
 }
 
 // Doctor is what the checks rest on.
@@ -146,6 +147,12 @@ func (d *Doctor) daemon(context.Context) {
 		d.say("loaded", OK, "", "the file as it is now is in force, hash %s", r.Hash)
 	}
 	d.enforced()
+	if !r.Paused.IsZero() {
+		d.say("paused", Wrong, "gatepost pause 0"+d.flags(), "everything is accepted until %s", r.Paused.Format(time.RFC3339))
+	}
+	if r.History != "" {
+		d.say("history", Wrong, "make room, or see the log: journalctl -u gatepost", "%s", r.History)
+	}
 	if r.Memory != "" {
 		fix := "see the log: journalctl -u gatepost"
 		if d.File != nil && d.File.Store.Kind == policyfile.StoreRedis {

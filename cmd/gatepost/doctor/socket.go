@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"gatepost.example/cmd/gatepost/mta"
+	"gatepost.example/policy/policyfile"
 )
 
 // wire is how one service of Postfix is wired to Gatepost.
@@ -31,12 +32,18 @@ func (d *Doctor) wireOf(s mta.Service, list string) (w wire, wired bool) {
 	return wire{}, false
 }
 
-// listens reports whether the policy has Gatepost listen at a place.
+// listens reports whether Gatepost listens at a place: as the daemon says, or as the policy does where none runs.
 func (d *Doctor) listens(place string) bool {
-	if d.File == nil {
+	var all []policyfile.Endpoint
+	switch {
+	case d.Running != nil && len(d.Running.Milter) > 0:
+		all = d.Running.Milter
+	case d.File != nil:
+		all = d.File.Listen.Milter
+	default:
 		return true
 	}
-	for _, e := range d.File.Listen.Milter {
+	for _, e := range all {
 		address := e.String()
 		if host, port, err := net.SplitHostPort(e.Address); err == nil && e.Network == "tcp" {
 			if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
@@ -97,7 +104,7 @@ func (d *Doctor) trouble(ctx context.Context, w wire) (fix, what string) {
 			return d.setup(), fmt.Sprintf("%s runs in the chroot %s and looks for %s at %s, which is not there", w.service.Key(), d.Postfix.Value("queue_directory"), w.milter.Endpoint, path)
 		}
 		if !d.listens(w.place) {
-			return d.setup(), fmt.Sprintf("%s looks for %s, where the policy has Gatepost not listen", w.service.Key(), path)
+			return d.setup(), fmt.Sprintf("%s looks for %s, where Gatepost does not listen", w.service.Key(), path)
 		}
 		return "systemctl restart gatepost", fmt.Sprintf("%s is not there: Gatepost makes it when it starts", path)
 	case isUnix:
@@ -105,7 +112,7 @@ func (d *Doctor) trouble(ctx context.Context, w wire) (fix, what string) {
 			return fix, what
 		}
 	case !d.listens(w.place):
-		return d.setup(), fmt.Sprintf("%s looks for Gatepost at %s, where the policy has it not listen", w.service.Key(), w.place)
+		return d.setup(), fmt.Sprintf("%s looks for Gatepost at %s, where it does not listen", w.service.Key(), w.place)
 	}
 	network, address := "tcp", strings.TrimPrefix(w.place, "inet:")
 	if isUnix {
