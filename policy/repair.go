@@ -1,8 +1,6 @@
 package policy
 
 import (
-	"maps"
-	"regexp/syntax"
 	"slices"
 	"strings"
 
@@ -67,6 +65,9 @@ func (b *builder) build(st state) *Witness {
 	for _, i := range terms {
 		if b.meets(i) || b.repair(i, met) {
 			met = append(met, i)
+		}
+		if _, fact, ok := membership(b.vocabulary, b.vars[i].expr); ok && b.vars[i].values[st[i]].val == trueValue {
+			b.w.told[fact] = true
 		}
 	}
 	return b.w
@@ -273,49 +274,6 @@ func (b *builder) headerNames() (out []string) {
 	return slices.Compact(out)
 }
 
-// maxExamples bounds what is tried of one list.
-const maxExamples = 30
-
-// examples gives texts of a kind that are in the list.
-func (l *List) examples(kind Kind) []string {
-	var out []string
-	add := func(all map[string]bool, before string) {
-		for text := range all {
-			out = append(out, before+text)
-		}
-	}
-	switch kind {
-	case KindIP:
-		for p := range l.networks {
-			out = append(out, p.Addr().Unmap().String())
-		}
-	case KindUser:
-		add(l.users, "")
-	case KindDomain, KindAddress:
-		before := ""
-		if kind == KindAddress {
-			add(l.addresses, "")
-			before = "alice@"
-		}
-		add(l.domains, before)
-		add(l.below, before+"mail.")
-	}
-	slices.Sort(out)
-	return out[:min(len(out), maxExamples)]
-}
-
-// with gives the list with more entries: texts of a kind.
-func (l *List) with(more []string, kind Kind) *List {
-	out := &List{maps.Clone(l.networks), slices.Clone(l.bits), maps.Clone(l.addresses), maps.Clone(l.domains), maps.Clone(l.below), maps.Clone(l.users)}
-	for _, text := range more {
-		if kind == KindUser {
-			text = userPrefix + text
-		}
-		_ = out.add(text) // what cannot be an entry is in no list
-	}
-	return out
-}
-
 // texts gives texts that a term suggests: its literals, alone and inside of others, and the texts of the other facts in it.
 func (b *builder) texts(i int) []string {
 	out := []string{""}
@@ -368,37 +326,4 @@ func (b *builder) numbersIn(i int) []float64 {
 		return true
 	})
 	return out
-}
-
-// sampleOf gives one short text that a pattern matches, "" where it finds none.
-func sampleOf(pattern string) string {
-	parsed, err := syntax.Parse(pattern, syntax.Perl)
-	if err != nil {
-		return ""
-	}
-	var b strings.Builder
-	sample(parsed.Simplify(), &b, 0)
-	return b.String()
-}
-
-func sample(r *syntax.Regexp, b *strings.Builder, depth int) {
-	if depth > 50 || b.Len() > 500 {
-		return
-	}
-	switch r.Op {
-	case syntax.OpLiteral:
-		b.WriteString(string(r.Rune))
-	case syntax.OpCharClass:
-		if len(r.Rune) > 0 {
-			b.WriteRune(max(r.Rune[0], min(r.Rune[1], 'a')))
-		}
-	case syntax.OpAnyChar, syntax.OpAnyCharNotNL:
-		b.WriteByte('a')
-	case syntax.OpAlternate, syntax.OpCapture, syntax.OpPlus:
-		sample(r.Sub[0], b, depth+1)
-	case syntax.OpConcat:
-		for _, sub := range r.Sub {
-			sample(sub, b, depth+1)
-		}
-	}
 }

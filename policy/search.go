@@ -29,18 +29,44 @@ const (
 )
 
 // search looks for values of variables that fulfill constraints: it sets a variable that an undecided constraint needs, each value in
-// turn, and goes back where a constraint cannot be fulfilled any more.
+// turn, and goes back where a constraint cannot be fulfilled any more. It turns first to constraints that failed often, and goes back as
+// far as what failed has something to do with (conflict-directed backjumping), so that what does not matter costs nothing.
 type search struct {
 	look
 	constraints []constraint
+	reads       []varSet // the variables of each constraint
+	failed      []int    // how often each could not be fulfilled
 	limit       int
+}
+
+// varSet is a set of variables.
+type varSet []uint64
+
+func (v varSet) has(i int) bool { return v[i/64]>>(i%64)&1 == 1 }
+
+func (v varSet) add(other varSet) {
+	for i := range v {
+		v[i] |= other[i]
+	}
+}
+
+func (s *space) varSet(f *formula) varSet {
+	out := make(varSet, len(s.vars)/64+1)
+	for i := range variables(f) {
+		out[i/64] |= 1 << (i % 64)
+	}
+	return out
 }
 
 // solve gives the answer and, where one is possible, a state: variables that do not matter stay open.
 func (s *space) solve(used *int, constraints ...constraint) (answer, state) {
 	run := &search{look: look{space: s, state: s.open()}, constraints: constraints, limit: min(maxSteps, maxAllSteps-*used)}
-	out := run.solve()
-	*used += run.steps
+	run.failed = make([]int, len(constraints))
+	for _, c := range constraints {
+		run.reads = append(run.reads, s.varSet(c.f))
+	}
+	out, _ := run.solve()
+	*used += run.steps + len(constraints)
 	if out != possible {
 		return out, nil
 	}
@@ -48,39 +74,58 @@ func (s *space) solve(used *int, constraints ...constraint) (answer, state) {
 	return out, run.state
 }
 
-func (s *search) solve() answer {
-	branch := -1
-	for _, c := range s.constraints {
+// solve gives the answer and, where it is impossible, the variables whose values are to blame.
+func (s *search) solve() (answer, varSet) {
+	next := -1
+	for i, c := range s.constraints {
 		out := s.ask(c)
 		switch {
 		case out&c.allow == 0:
-			return impossible
-		case out&^c.allow != 0 && branch < 0:
-			branch = s.undecided(c)
+			s.failed[i]++
+			return impossible, s.reads[i]
+		case out&^c.allow != 0 && (next < 0 || s.failed[i] > s.failed[next]):
+			next = i
 		}
 	}
 	if s.steps > s.limit {
-		return undecided
+		return undecided, nil
+	}
+	branch := -1
+	if next >= 0 {
+		branch = s.undecided(s.constraints[next])
 	}
 	if branch < 0 {
-		return s.settled()
+		return s.settled(), make(varSet, len(s.state)/64+1)
 	}
-	given := impossible
-	for i := range s.space.vars[branch].values {
-		s.state[branch] = int16(i)
-		switch s.solve() {
-		case possible:
-			return possible
-		case undecided:
+	return s.branch(branch)
+}
+
+// branch sets a variable to each of its values in turn.
+func (s *search) branch(v int) (answer, varSet) {
+	blame, given := make(varSet, len(s.state)/64+1), impossible
+	for i := range s.space.vars[v].values {
+		s.state[v] = int16(i)
+		out, blamed := s.solve()
+		if out == possible {
+			return out, nil
+		}
+		if out == impossible && !blamed.has(v) {
+			s.state[v] = open
+			return impossible, blamed // whatever v is
+		}
+		if out == undecided {
 			given = undecided
+		} else {
+			blame.add(blamed)
 		}
 		if s.steps > s.limit {
 			given = undecided
 			break
 		}
 	}
-	s.state[branch] = open
-	return given
+	s.state[v] = open
+	blame[v/64] &^= 1 << (v % 64)
+	return given, blame
 }
 
 // settled is the answer when no variable is left to set: what is still undecided then hangs on variables that cannot be searched.

@@ -16,10 +16,13 @@ type Witness struct {
 	Header  map[string][]string // by lower-case name
 	Entries map[string][]string // by list
 	changed map[string]bool     // facts that the finding needs to be what they are
+	told    map[string]bool     // facts that are told even where they are as usual
 }
 
 func newWitness(v *Vocabulary) *Witness {
-	w := &Witness{Facts: map[string]Value{}, Header: map[string][]string{}, Entries: map[string][]string{}, changed: map[string]bool{}}
+	w := &Witness{
+		Facts: map[string]Value{}, Header: map[string][]string{}, Entries: map[string][]string{}, changed: map[string]bool{}, told: map[string]bool{},
+	}
 	for _, f := range v.facts {
 		w.Facts[f.Name] = Value{usualValue(f)}
 	}
@@ -28,7 +31,7 @@ func newWitness(v *Vocabulary) *Witness {
 
 func (w *Witness) copy() *Witness {
 	c := *w
-	c.Facts, c.Header, c.changed = maps.Clone(w.Facts), maps.Clone(w.Header), maps.Clone(w.changed)
+	c.Facts, c.Header, c.changed, c.told = maps.Clone(w.Facts), maps.Clone(w.Header), maps.Clone(w.changed), maps.Clone(w.told)
 	c.Entries = map[string][]string{}
 	for name, entries := range w.Entries {
 		c.Entries[name] = slices.Clone(entries)
@@ -83,23 +86,12 @@ func (w *Witness) Truth(p *Policy, rule string) (holds, fails bool) {
 	return false, false
 }
 
-// tags gives the fields that p adds to the message, as "Name: value".
-func (w *Witness) tags(p *Policy) []string {
-	p, e := w.Evidence(p)
-	walk := p.NewWalk().ForRecipient()
-	walk.Step(e, Data)
-	var out []string
-	for _, f := range walk.Tags(e, "") {
-		out = append(out, f.Name+": "+f.Value)
-	}
-	return out
-}
-
 // Lines tells the message by what the finding needs of it: "spf.result = \"temperror\"". None means: any ordinary message.
 func (w *Witness) Lines(v *Vocabulary) []string {
 	var out []string
 	for _, f := range v.facts {
-		if value := w.Facts[f.Name].val; w.changed[f.Name] && value != nil && value.Equal(usualValue(f)) != trueValue {
+		value := w.Facts[f.Name].val
+		if value != nil && (w.told[f.Name] || w.changed[f.Name] && value.Equal(usualValue(f)) != trueValue) {
 			out = append(out, fmt.Sprintf("%s = %s", f.Name, literal(value)))
 		}
 	}

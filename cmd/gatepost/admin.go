@@ -93,6 +93,7 @@ func (d *daemon) adminRoutes() http.Handler {
 		}
 		return p, nil
 	}))
+	mux.HandleFunc("GET /policy", answer(func(*http.Request) (any, error) { return d.running(), nil }))
 	mux.HandleFunc("POST /reload", answer(func(r *http.Request) (any, error) { return nil, d.askReload(r.Context()) }))
 	mux.HandleFunc("POST /pause", answer(d.pause))
 	mux.HandleFunc("GET /limit", answer(func(r *http.Request) (any, error) {

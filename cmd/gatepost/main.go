@@ -70,7 +70,7 @@ A first hour with it:
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return fmt.Errorf("%w; `%s --help` shows what it takes", err, c.CommandPath())
 	})
-	root.AddCommand(newServe(), newCheck(), newFacts(), newTest(), newTry(), newStatus(), newReload(), newMode(), newPause(),
+	root.AddCommand(newServe(), newCheck(), newDiff(), newFacts(), newTest(), newTry(), newStatus(), newReload(), newMode(), newPause(),
 		newLimit(), newExplain(), newReputation(), newList(), newSetup(), newDoctor(), newVersion(), newMan())
 	return root
 }
