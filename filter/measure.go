@@ -19,10 +19,16 @@ func (s *Server) measureRecord(r Record) {
 
 // measureFindings counts what checks found that somebody read.
 func (s *Server) measureFindings(ts tasks) {
-	for _, f := range ts.findings() {
-		s.metrics.Finding(f.Check, f.Result, f.Took)
-		if f.Code == check.CodePanic {
-			s.metrics.Panic()
+	for _, t := range ts {
+		if t == nil || t.read == nil {
+			continue
+		}
+		for i := range t.read.Findings {
+			f := &t.read.Findings[i]
+			s.metrics.Finding(f.Check, f.Result, f.Took)
+			if f.Code == check.CodePanic {
+				s.metrics.Panic()
+			}
 		}
 	}
 }

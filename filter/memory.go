@@ -158,8 +158,7 @@ func (s *Session) evidenceOf(t *transaction, whole bool) []state.Step {
 		return set.Reputation.Steps(ev)
 	}
 	steps := set.Reputation.Steps(ev) // of the recipients: they say nothing of domains
-	all := s.allTasks().findings()
-	domains := reputation.Authenticated(foundBy(all, "spf"), foundBy(all, "dkim"))
+	domains := reputation.Authenticated(s.foundBy("spf"), s.foundBy("dkim"))
 	signals := reputation.Evidence{IP: ev.IP, Network: ev.Network, Domains: domains}
 	if set.Signals.Header != "" {
 		switch verdict := strings.TrimSpace(t.header.First(set.Signals.Header)); {
@@ -177,9 +176,12 @@ func (s *Session) evidenceOf(t *transaction, whole bool) []state.Step {
 	return append(steps, reputation.Knows(domains)...)
 }
 
-// foundBy gives the findings of one check.
-func foundBy(all []check.Finding, name string) []check.Finding {
-	return slices.DeleteFunc(slices.Clone(all), func(f check.Finding) bool { return f.Check != name })
+// foundBy gives what an awaited check found.
+func (s *Session) foundBy(name string) []check.Finding {
+	if t := s.taskOf(name); t != nil && t.read != nil {
+		return t.read.Findings
+	}
+	return nil
 }
 
 // defaultCells bounds a memory: some hundred bytes each.

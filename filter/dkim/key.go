@@ -45,18 +45,28 @@ func (s *Signature) KeyFrom(a *resolve.Answer) (*Key, *Problem) {
 	case a.Status != resolve.Found:
 		return nil, problem(CodeNoKey, "there is no key record")
 	}
-	var first *Problem
-	var unusable *Key
-	for _, text := range a.Texts {
-		key, wrong := ParseKey(text, s.Algorithm)
+	read := a.Note("dkim "+s.Algorithm, func() any { return readKeys(a.Texts, s.Algorithm) }).(keyRead)
+	return read.key, read.wrong
+}
+
+// keyRead is what the records of an answer say for signatures of one algorithm.
+type keyRead struct {
+	key   *Key
+	wrong *Problem
+}
+
+func readKeys(texts []string, algorithm string) keyRead {
+	var first keyRead
+	for _, text := range texts {
+		key, wrong := ParseKey(text, algorithm)
 		if wrong == nil {
-			return key, nil
+			return keyRead{key: key}
 		}
-		if first == nil {
-			unusable, first = key, wrong
+		if first.wrong == nil {
+			first = keyRead{key, wrong}
 		}
 	}
-	return unusable, first
+	return first
 }
 
 // ParseKey reads a key record for signatures of an algorithm.

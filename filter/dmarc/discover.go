@@ -46,21 +46,28 @@ func (w *walker) recordAt(name string) (step, *resolve.Answer) {
 	if a.Trouble() {
 		w.failed[name] = a
 	}
+	read := a.Note("dmarc", func() any { return readRecords(a.Texts) }).(step)
+	s.record, s.bad = read.record, read.bad
+	w.records[name] = s
+	return s, w.failed[name]
+}
+
+// readRecords gives the step's record out of the TXT records of its name.
+func readRecords(texts []string) (s step) {
 	var found []string
-	for _, text := range a.Texts {
+	for _, text := range texts {
 		if isRecord(text) {
 			found = append(found, text)
 		}
 	}
-	if len(found) == 1 {
-		if r, ok := ParseRecord(found[0]); ok {
-			s.record = r
-		} else {
-			s.bad = true
-		}
+	if len(found) != 1 {
+		return s
 	}
-	w.records[name] = s
-	return s, w.failed[name]
+	record, ok := ParseRecord(found[0])
+	if s.bad = !ok; ok {
+		s.record = record
+	}
+	return s
 }
 
 // walk goes from a name towards the root (RFC 9989 4.10).

@@ -122,25 +122,27 @@ type canonicalizer struct {
 	text    bool  // the line has text already
 	empty   int64 // line ends that were seen and not written
 	any     bool  // anything was written
-	stage   []byte
+	stage   [stageSize]byte
+	staged  int
 }
 
-const stageSize = 8 << 10
+// stageSize is how much is gathered before it is hashed: a line by itself would cost as much as sixteen.
+const stageSize = 2 << 10
 
 func (c *canonicalizer) emit(p []byte) {
-	if len(c.stage)+len(p) > stageSize {
+	if c.staged+len(p) > stageSize {
 		c.flush()
 	}
 	if len(p) >= stageSize {
 		c.sum(p)
 		return
 	}
-	c.stage = append(c.stage, p...)
+	c.staged += copy(c.stage[c.staged:], p)
 }
 
 func (c *canonicalizer) flush() {
-	c.sum(c.stage)
-	c.stage = c.stage[:0]
+	c.sum(c.stage[:c.staged])
+	c.staged = 0
 }
 
 func (c *canonicalizer) sum(p []byte) {
@@ -168,9 +170,6 @@ func (c *canonicalizer) release() {
 }
 
 func (c *canonicalizer) write(p []byte) {
-	if c.stage == nil {
-		c.stage = make([]byte, 0, stageSize)
-	}
 	for len(p) > 0 {
 		if c.cr {
 			c.cr = false

@@ -82,6 +82,9 @@ func (m *macros) take(data []byte) error {
 		return nil
 	}
 	m.from(stage)
+	if m.list == nil {
+		m.list = make([]macro, 0, 24) // as many as Postfix sends for a message
+	}
 	for rest := string(data[1:]); rest != ""; {
 		var one macro
 		one.stage = stage

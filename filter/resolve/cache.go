@@ -56,7 +56,9 @@ func (c *cache) put(k key, a *Answer, now time.Time) {
 	if keep <= 0 {
 		return
 	}
-	entry := kept{answer: a, since: now, expires: now.Add(keep), bytes: size(a)}
+	noted := *a
+	noted.notes = &notes{}
+	entry := kept{answer: &noted, since: now, expires: now.Add(keep), bytes: size(a)}
 	c.lru.Remove(k) // Add does not tell when it replaces a value
 	c.bytes.Add(entry.bytes)
 	c.lru.Add(k, entry)
@@ -82,7 +84,7 @@ func (c *cache) keep(a *Answer) time.Duration {
 
 // size estimates the memory of an answer and its entry.
 func size(a *Answer) int64 {
-	n := 300 + 2*len(a.Name) + 24*len(a.Addrs) + len(a.Detail)
+	n := 500 + 2*len(a.Name) + 24*len(a.Addrs) + len(a.Detail)
 	for _, text := range a.Texts {
 		n += 16 + len(text)
 	}

@@ -69,6 +69,8 @@ type Answer struct {
 	TTL    time.Duration // what was left of it when it was answered
 	Age    time.Duration // how long it had been in the cache; 0 for a fresh answer
 	Detail string        // for trouble: what happened, with the server's address ("SERVFAIL from 192.0.2.53:53")
+
+	notes *notes // of an answer that is kept in the cache, shared by all its copies
 }
 
 // Mailserver is one MX record. A null MX (RFC 7505) has Host "" .

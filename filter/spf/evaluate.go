@@ -103,23 +103,35 @@ func (e *evaluation) fetch(domain string) (*Record, *trouble) {
 	if a.Trouble() {
 		return nil, &trouble{TempError, CodeDNS, a.Detail}
 	}
-	var found []string
-	for _, text := range a.Texts {
-		if isRecord(text) {
-			found = append(found, text)
-		}
-	}
-	switch len(found) {
-	case 0:
+	read := a.Note("spf", func() any { return readRecords(a.Texts) }).(recordRead)
+	switch {
+	case read.number == 0:
 		return nil, &trouble{None, CodeNoRecord, domain + " has no SPF record"}
-	case 1:
-		record, err := ParseRecord(found[0])
-		if err != nil {
-			return nil, permError(CodeSyntax, "%s: %v", domain, err)
-		}
-		return record, nil
+	case read.number > 1:
+		return nil, permError(CodeTwoRecords, "%s has %d SPF records", domain, read.number)
+	case read.err != nil:
+		return nil, permError(CodeSyntax, "%s: %v", domain, read.err)
 	}
-	return nil, permError(CodeTwoRecords, "%s has %d SPF records", domain, len(found))
+	return read.record, nil
+}
+
+// recordRead is what the TXT records of a name say.
+type recordRead struct {
+	number int // of SPF records
+	record *Record
+	err    error // of the syntax
+}
+
+func readRecords(texts []string) (read recordRead) {
+	for _, text := range texts {
+		if !isRecord(text) {
+			continue
+		}
+		if read.number++; read.number == 1 {
+			read.record, read.err = ParseRecord(text)
+		}
+	}
+	return read
 }
 
 func (e *evaluation) ask(name string, t resolve.Type) *resolve.Answer {
