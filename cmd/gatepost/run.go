@@ -111,6 +111,7 @@ func (d *daemon) serve(ctx context.Context, listeners []net.Listener) error {
 	go func() { served <- d.milter.Serve(ctx, listeners...) }()
 	d.log.Info("serving", "version", version, "policy", d.path, "hash", d.file.Hash, "mode", string(d.file.Mode), "listen", fmt.Sprint(d.listens))
 	d.tell(d.ready())
+	heap := newHeap()
 	follow := time.NewTicker(followEach)
 	defer follow.Stop()
 	for {
@@ -123,6 +124,7 @@ func (d *daemon) serve(ctx context.Context, listeners []net.Listener) error {
 		case reply := <-d.reloads:
 			reply <- d.reload("a command")
 		case <-follow.C:
+			heap.follow()
 			d.sayPauseEnd()
 			if d.changed() {
 				d.reload("a file that the policy names")

@@ -18,6 +18,8 @@ type Server struct {
 	listeners map[net.Listener]bool
 	sessions  map[*conn]bool
 	cutOffs   []context.CancelFunc // end the contexts of handlers, one for each Serve
+	idle      chan accession       // to goroutines that wait for a connection
+	stopped   chan struct{}        // closed by Shutdown
 	over      int                  // sessions beyond the cap that are being told so
 	stopping  bool
 	work      sync.WaitGroup
@@ -37,7 +39,7 @@ func NewServer(c Config) *Server {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Server{config: c, buffers: newBuffers(), listeners: map[net.Listener]bool{}, sessions: map[*conn]bool{}}
+	return &Server{config: c, buffers: newBuffers(), listeners: map[net.Listener]bool{}, sessions: map[*conn]bool{}, idle: make(chan accession), stopped: make(chan struct{})}
 }
 
 // Serve accepts connections on all listeners until Shutdown, and closes them. It gives nil after Shutdown. Handlers get contexts that
@@ -119,7 +121,40 @@ func (s *Server) admit(ctx context.Context, accepted net.Conn) {
 	c := newConn(accepted, s.buffers, read, write)
 	s.sessions[c] = true
 	s.work.Add(1)
-	go s.run(ctx, c, over)
+	a := accession{ctx, c, over}
+	select {
+	case s.idle <- a:
+	default:
+		go s.serve(a)
+	}
+}
+
+// accession is a connection that was accepted.
+type accession struct {
+	ctx  context.Context
+	conn *conn
+	over bool
+}
+
+// idleTime is how long a goroutine waits for another connection. Its stack has grown by then to what a session needs, which costs
+// a new one as much as a tenth of a message.
+const idleTime = time.Second
+
+// serve runs sessions, one after the other.
+func (s *Server) serve(a accession) {
+	timer := time.NewTimer(idleTime)
+	defer timer.Stop()
+	for {
+		s.run(a.ctx, a.conn, a.over)
+		timer.Reset(idleTime)
+		select {
+		case a = <-s.idle:
+		case <-timer.C:
+			return
+		case <-s.stopped:
+			return
+		}
+	}
 }
 
 func (s *Server) run(ctx context.Context, c *conn, over bool) {
@@ -151,6 +186,9 @@ func (s *Server) left(c *conn, over bool) {
 // which is its error.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
+	if !s.stopping {
+		close(s.stopped)
+	}
 	s.stopping = true
 	for l := range s.listeners {
 		l.Close()

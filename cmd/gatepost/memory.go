@@ -1,0 +1,46 @@
+package main
+
+import (
+	"os"
+	"runtime/debug"
+	"runtime/metrics"
+)
+
+// The garbage collector of Go runs when as much was allocated as is in use. What is in use here is small, and a message allocates little
+// that lasts: it pays to collect less often, up to a bound.
+const (
+	gcPercent   = 400
+	leastMemory = 40 << 20 // bytes that may always be used
+	moreMemory  = 16 << 20 // above twice of what is in use
+)
+
+// heap keeps the collector at its settings, unless the environment has others (GOGC, GOMEMLIMIT).
+type heap struct {
+	limit  int64
+	sample []metrics.Sample
+}
+
+func newHeap() *heap {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
+	h := &heap{sample: []metrics.Sample{{Name: "/gc/heap/live:bytes"}}}
+	h.follow()
+	return h
+}
+
+// follow moves the limit with what is in use: a large memory of senders must not make the collector run all the time.
+func (h *heap) follow() {
+	if os.Getenv("GOMEMLIMIT") != "" {
+		return
+	}
+	metrics.Read(h.sample)
+	limit := int64(leastMemory)
+	if live := h.sample[0].Value; live.Kind() == metrics.KindUint64 {
+		limit = max(limit, 2*int64(live.Uint64())+moreMemory)
+	}
+	if limit > h.limit || limit < h.limit*3/4 {
+		h.limit = limit
+		debug.SetMemoryLimit(limit)
+	}
+}
