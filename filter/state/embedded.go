@@ -71,7 +71,7 @@ func (e *Embedded) do(now time.Time, s *Step) Result {
 	}
 	after, r := s.apply(before, found, now)
 	switch {
-	case !s.writes():
+	case s.Op == Read:
 	case s.Op == Clear, s.Op == Leave && after.A == 0:
 		if found {
 			p.forget(k)
@@ -82,7 +82,8 @@ func (e *Embedded) do(now time.Time, s *Step) Result {
 	case !p.room(e.most, k.table, now):
 		r.Full = true
 	default:
-		p.cells[k] = &after
+		kept := after // of its own, so that only a new key costs memory
+		p.cells[k] = &kept
 		p.touched(k, s)
 	}
 	return r

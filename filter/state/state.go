@@ -171,9 +171,6 @@ func timeToDrain(level, rate float64) time.Duration {
 	return time.Duration(math.Min(level/rate+60, maxKeep.Seconds())) * time.Second
 }
 
-// writes reports whether the step changes anything.
-func (s *Step) writes() bool { return s.Op != Read }
-
 // cut bounds a key.
 func cut(key string) string {
 	if len(key) > MaxKey {
