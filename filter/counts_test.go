@@ -146,3 +146,22 @@ func TestOneMessageTeachesOnce(t *testing.T) {
 	learn(true, true, nothing)
 	learn(true, true, nothing)
 }
+
+// TestASessionCountsOnce: also where the limit's condition is about messages, and where the MTA begins a session without ending the one before.
+func TestASessionCountsOnce(t *testing.T) {
+	s := newSite(t, "[[limit]]\nname = \"sessions\"\ncount = \"sessions\"\nper = [\"client.ip\"]\nat_most = 1\nwhen = 'sender.domain == \"example.org\"'\n"+
+		"[[rule]]\nname = \"flood\"\nwhen = 'over.sessions'\nreply = \"450 4.7.0 Too many sessions\"\n")
+	session, _ := s.open("192.0.2.1")
+	for range 5 {
+		if code, at := s.mail(session, "", "u@example.net"); code != 0 {
+			t.Fatalf("%d at %s: one session alone is over", code, at)
+		}
+	}
+	s.want(s.visit("192.0.2.1", "", "u@example.net"), "450 rcpt", "a second one")
+	session.Connect(Client{Addr: netip.MustParseAddr("192.0.2.1"), DaemonPort: "25", MTA: "mx.example.net"})
+	s.want(s.visit("192.0.2.1", "", "u@example.net"), "0", "the first was dropped by another connect")
+	session.Close()
+	if entries, _ := s.store.Entries(context.Background(), s.now, "limit:sessions", "", 10); len(entries) != 0 {
+		t.Errorf("left open: %v", entries)
+	}
+}

@@ -170,7 +170,11 @@ func (s *Session) stepsOf(asked []question) []state.Step {
 func (s *Session) stepOf(q question) state.Step {
 	switch a := q.limit.arithmetic; {
 	case q.n > 0 && a.AtMost > 0:
-		s.atEnd(a.Leave(q.key, s.conn.id))
+		leave := a.Leave(q.key, s.conn.id)
+		if slices.Contains(s.conn.leaving, leave) { // its condition is about messages: a session counts once, however many it brings
+			return a.Look(q.key)
+		}
+		s.atEnd(leave)
 		return a.Enter(q.key, s.conn.id)
 	case q.n > 0:
 		return a.Pour(q.key, q.band, q.n)

@@ -78,6 +78,9 @@ type Recipient struct {
 
 // Connect begins the session.
 func (s *Session) Connect(c Client) Response {
+	if s.conn.evidence != nil { // the MTA did not tell the end of the one before
+		s.Close()
+	}
 	set := s.settings
 	s.conn = connection{Client: c, id: s.newID(), now: s.present(), evidence: s.server.newEvidence(set.Policy), walk: set.Policy.NewWalk()}
 	s.conn.paused = s.pausedAt(s.conn.now)

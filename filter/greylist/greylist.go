@@ -26,7 +26,7 @@ func Key(network, domain, sender, recipient string) string {
 	if domain != "" {
 		who = domain
 	}
-	return strings.ToLower(who + "|" + sender + "|" + recipient)
+	return strings.ToLower(who + "|" + strings.ReplaceAll(sender, "|", "||") + "|" + recipient) // no sender writes the end of its part
 }
 
 // Look gives the step that reads a key.

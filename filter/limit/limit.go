@@ -128,14 +128,20 @@ func Wider(key string) string {
 	return "*"
 }
 
-// Key joins the values of the facts that make a key; "" when one of them is empty: then nobody is counted.
+// Key joins the values of the facts that make a key; "" when one of them is empty: then nobody is counted. A sender cannot write the bar that
+// stands between two values: "a|b" and "c" is another key than "a" and "b|c".
 func Key(values []string) string {
-	for _, v := range values {
+	if len(values) == 1 {
+		return strings.ToLower(values[0])
+	}
+	parts := make([]string, len(values))
+	for i, v := range values {
 		if v == "" {
 			return ""
 		}
+		parts[i] = strings.ReplaceAll(strings.ReplaceAll(v, "%", "%25"), "|", "%7C")
 	}
-	return strings.ToLower(strings.Join(values, "|"))
+	return strings.ToLower(strings.Join(parts, "|"))
 }
 
 // Text gives a time as replies say it: "40s", "5m", "3h".

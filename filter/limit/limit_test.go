@@ -125,6 +125,9 @@ func TestKeys(t *testing.T) {
 	if got := limit.Key([]string{"Alice", "192.0.2.0/24"}); got != "alice|192.0.2.0/24" {
 		t.Error(got)
 	}
+	if limit.Key([]string{"a|b", "c"}) == limit.Key([]string{"a", "b|c"}) || limit.Key([]string{"a%7cb", "c"}) == limit.Key([]string{"a|b", "c"}) {
+		t.Error("a sender may write another's key")
+	}
 	if got := limit.Key([]string{"", "192.0.2.0/24"}); got != "" {
 		t.Errorf("%q: without a user there is nobody to count", got)
 	}

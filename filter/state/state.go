@@ -10,6 +10,8 @@ package state
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"math"
 	"time"
 )
@@ -63,7 +65,7 @@ const (
 type Step struct {
 	Op    Op
 	Table string // what the cell belongs to: a limit's name, "reputation"
-	Key   string // at most MaxKey bytes; a longer one is cut
+	Key   string // at most MaxKey bytes; the end of a longer one becomes a hash
 
 	N, Rate, Burst float64       // Leak: how much comes, what drains a second, how much fits
 	Latch          bool          // Leak: once over, over until cleared
@@ -171,10 +173,12 @@ func timeToDrain(level, rate float64) time.Duration {
 	return time.Duration(math.Min(level/rate+60, maxKeep.Seconds())) * time.Second
 }
 
-// cut bounds a key.
+// cut bounds a key. Of a longer one the end is a hash of it all: who writes long addresses must not share the keys of others.
 func cut(key string) string {
-	if len(key) > MaxKey {
-		return key[:MaxKey]
+	if len(key) <= MaxKey {
+		return key
 	}
-	return key
+	sum := sha256.Sum256([]byte(key))
+	end := "~" + hex.EncodeToString(sum[:8])
+	return key[:MaxKey-len(end)] + end
 }
