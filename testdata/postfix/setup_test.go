@@ -271,3 +271,29 @@ func TestDoctorSends(t *testing.T) {
 		t.Errorf("exit status %d\n%s", status, out)
 	}
 }
+
+// TestDoctorSendsAsUser: a real login at the submission service, seen as such by Gatepost; a wrong password is said.
+func TestDoctorSendsAsUser(t *testing.T) {
+	setPolicy(t, shipped(t))
+	logins, err := StartLogins("alice", "secret")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer logins.Close()
+	i := bare(t)
+	if err := postconf(i, "-e", "smtpd_sasl_auth_enable=yes", "smtpd_sasl_type=dovecot", "smtpd_sasl_path="+logins.Path(), "smtpd_tls_auth_only=yes"); err != nil {
+		t.Fatal(err)
+	}
+	if status, out := gatepost(t, i, "setup", "postfix", "--apply", "--reload"); status != 0 {
+		t.Fatal(out)
+	}
+	for password, want := range map[string]string{"secret\n": "logged in as alice)\nit decided: accept by rule our-users", "wrong": "the login was answered 535"} {
+		file := filepath.Join(t.TempDir(), "password")
+		if err := os.WriteFile(file, []byte(password), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if status, out := gatepost(t, i, "doctor", "--send", "user", "--login", "alice", "--password-file", file, "--to", "u@example.net"); (status == 0) != (password != "wrong") || !strings.Contains(out, want) {
+			t.Errorf("%q: exit status %d, without %q\n%s", password, status, want, out)
+		}
+	}
+}
