@@ -6,10 +6,10 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
+	"gatepost.example/cmd/gatepost/setup"
 	"gatepost.example/policy"
 	"gatepost.example/policy/policyfile"
 )
@@ -77,7 +77,7 @@ func changeMode(c *cobra.Command, o modeOptions, mode policyfile.Mode) error {
 	if err != nil {
 		return err
 	}
-	if err := replaceFile(path, []byte(text)); err != nil {
+	if err := setup.Replace(path, []byte(text)); err != nil {
 		return fmt.Errorf("%s stays as it is: %w", path, err)
 	}
 	fmt.Fprint(c.OutOrStdout(), changedLine(o.where.policy, string(old), text))
@@ -112,7 +112,7 @@ func (o modeOptions) takeIn(c *cobra.Command, path string, old []byte, hash stri
 	var refused answerNo
 	switch {
 	case errors.As(err, &refused):
-		back := replaceFile(path, old)
+		back := setup.Replace(path, old)
 		_ = o.where.ask("POST", "/reload", nil, nil, nil) // so that status does not complain of a text that is gone
 		return errors.Join(answerNo{fmt.Errorf("the daemon does not take it, and the old text is back: %w", err)}, back)
 	case err != nil:
@@ -142,39 +142,4 @@ func changedLine(path, old, text string) string {
 		shown += fmt.Sprintf("  before: %s\n", strings.TrimSpace(before[i]))
 	}
 	return shown
-}
-
-// replaceFile puts a text into a file in one step, so that nobody reads half of it, with the owner and the rights that the file has.
-func replaceFile(path string, text []byte) error {
-	info, err := os.Stat(path)
-	if err != nil {
-		return err
-	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".policy-")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(text)
-	err = errors.Join(err, keepOwner(f, info), f.Chmod(info.Mode().Perm()), f.Sync())
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
-}
-
-// keepOwner gives a new file the owner and group of the one whose place it takes.
-func keepOwner(f *os.File, old os.FileInfo) error {
-	was, known := old.Sys().(*syscall.Stat_t)
-	info, err := f.Stat()
-	if err != nil || !known {
-		return err
-	}
-	if is, ok := info.Sys().(*syscall.Stat_t); ok && is.Uid == was.Uid && is.Gid == was.Gid {
-		return nil
-	}
-	if err := f.Chown(int(was.Uid), int(was.Gid)); err != nil {
-		return fmt.Errorf("the file's owner could not be kept (%w); run this as root or as the owner", err)
-	}
-	return nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"gatepost.example/cmd/gatepost/setup"
 	"gatepost.example/filter/play"
 )
 
@@ -94,7 +95,7 @@ func (t *tester) one(path string) (bool, error) {
 		return len(wrong) == 0, nil
 	}
 	fmt.Fprintf(t.out, "%s: rewritten\n", path)
-	return false, replaceFile(path, result.Update(text))
+	return false, setup.Replace(path, result.Update(text))
 }
 
 // shownDifference shows what was wanted and what came, one above the other.

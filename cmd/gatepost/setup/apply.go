@@ -135,7 +135,7 @@ func hash(text []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// Replace writes a file in one step, with the mode and owner that it has.
+// Replace puts a text into a file in one step, so that nobody reads half of it, with the owner and the rights that the file has.
 func Replace(path string, text []byte) error {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -147,14 +147,27 @@ func Replace(path string, text []byte) error {
 	}
 	defer os.Remove(f.Name())
 	_, err = f.Write(text)
-	err = errors.Join(err, f.Chmod(info.Mode().Perm()))
-	if owner, ok := info.Sys().(*syscall.Stat_t); ok && os.Getuid() == 0 {
-		err = errors.Join(err, f.Chown(int(owner.Uid), int(owner.Gid)))
-	}
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+	err = errors.Join(err, keepOwner(f, info), f.Chmod(info.Mode().Perm()), f.Sync())
+	if err = errors.Join(err, f.Close()); err != nil {
 		return err
 	}
 	return os.Rename(f.Name(), path)
+}
+
+// keepOwner gives a new file the owner and group of the one whose place it takes.
+func keepOwner(f *os.File, old os.FileInfo) error {
+	was, known := old.Sys().(*syscall.Stat_t)
+	info, err := f.Stat()
+	if err != nil || !known {
+		return err
+	}
+	if is, ok := info.Sys().(*syscall.Stat_t); ok && is.Uid == was.Uid && is.Gid == was.Gid {
+		return nil
+	}
+	if err := f.Chown(int(was.Uid), int(was.Gid)); err != nil {
+		return fmt.Errorf("the file's owner could not be kept (%w); run this as root or as the owner", err)
+	}
+	return nil
 }
 
 // ConfigFiles gives the files of an instance that a plan changes.

@@ -39,7 +39,7 @@ func (s Sendmail) Lines(w Wish) (lines, notes []string, err error) {
 		return nil, nil, fmt.Errorf("this is Sendmail %s; Gatepost needs 8.14 or later: before it a milter cannot say which macros it wants, nor see bytes as they are", s.Version)
 	}
 	if len(w.Endpoints) == 0 {
-		return nil, nil, errors.New("Gatepost listens nowhere: set listen.milter")
+		return nil, nil, errors.New("listen.milter names no socket; set it")
 	}
 	socket := sendmailSocket(w.Endpoints[0])
 	timeouts := fmt.Sprintf("T=C:10s;S:%ds;R:%ds;E:5m", w.commandSeconds(), w.commandSeconds())
