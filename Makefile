@@ -5,18 +5,18 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME ?= 8
 FUZZALL ?= 240
 CASES = ../shared/cases
-PACKAGES = postfix redis-server prometheus
+PACKAGES = postfix redis-server prometheus lintian rpmlint rpm mmdebstrap mandoc groff-base systemd
 # Packages that ./... leaves out, because they stand under testdata.
-HARNESS = ./testdata/postfix ./testdata/demo ./testdata/simulate ./testdata/soak
+HARNESS = ./testdata/postfix ./testdata/demo ./testdata/simulate ./testdata/soak ./testdata/packages
 # A Postfix is started by root: tests that need one are built by the user and run by sudo.
 SUDO = $(shell [ "$$(id -u)" = 0 ] || echo '-exec "sudo --preserve-env=GATEPOST_CI,GATEPOST_BINARY,GATEPOST_SOAK,GATEPOST_SEED"')
 
-.PHONY: help build test demo bench reloads conformance lint unit fuzz-short postfix simulate faults soak packages-needed
+.PHONY: help build test demo bench reloads conformance lint unit fuzz-short postfix simulate faults soak packages packages-test packages-needed
 
 help:
 	@echo "make build         the binary gatepost, in this folder"
 	@echo "make demo          real mail through a private Postfix with Gatepost behind it"
-	@echo "make test          every check: lint, unit, fuzz-short, postfix, faults, demo, simulate, conformance"
+	@echo "make test          every check: lint, unit, fuzz-short, postfix, faults, demo, simulate, packages-test, conformance"
 	@echo "make lint          gofmt, go mod tidy, go vet, staticcheck"
 	@echo "make unit          tests with -race"
 	@echo "make fuzz-short    every fuzz target for FUZZTIME seconds, all of them for FUZZALL at most"
@@ -24,13 +24,15 @@ help:
 	@echo "make faults        what must hold when things go wrong, for a moment each; make soak: for SOAK (1h), with more of each"
 	@echo "make conformance   the cases of other projects, where ../shared/cases is there"
 	@echo "make simulate      a month of mail through the filter, under policy.toml and under fixed limits"
+	@echo "make packages      deb and rpm for amd64 and arm64, in dist/"
+	@echo "make packages-test the packages: lintian, rpmlint, two equal builds, a life of each in a clean Debian 12, mail through its Postfix"
 	@echo "make bench         the benchmarks"
 	@echo "make reloads       a thousand reloads under load"
 
 build:
 	CGO_ENABLED=0 go build -trimpath -o gatepost ./cmd/gatepost
 
-test: packages-needed lint unit fuzz-short postfix faults demo simulate conformance
+test: packages-needed lint unit fuzz-short postfix faults demo simulate packages-test conformance
 	@echo "make test: all passed"
 
 # Installs what is missing as root or by sudo; the system's Postfix is not started.
@@ -38,10 +40,11 @@ packages-needed:
 	@./testdata/install.sh $(PACKAGES)
 
 lint:
-	@unformatted=$$(gofmt -l cmd filter policy testdata); if [ -n "$$unformatted" ]; then echo "not gofmt-ed: $$unformatted"; exit 1; fi
+	@unformatted=$$(gofmt -l cmd filter packaging policy testdata); if [ -n "$$unformatted" ]; then echo "not gofmt-ed: $$unformatted"; exit 1; fi
 	go mod tidy -diff
 	go vet ./... $(HARNESS)
 	go run $(STATICCHECK) ./... $(HARNESS)
+	cd packaging/tools && go mod tidy -diff && go vet ./... && go run $(STATICCHECK) ./...
 
 unit:
 	go test -race ./...
@@ -68,6 +71,16 @@ simulate:
 # In short form it is one of the unit tests.
 reloads:
 	GATEPOST_RELOADS=1000 go test -count=1 -v -run TestReloadUnderLoad ./cmd/gatepost
+
+# The tools are a module of their own, so that what packing needs is no requirement of the daemon.
+packages:
+	go -C packaging/tools run . packages
+
+# The user builds and compares, root installs.
+packages-test: packages-needed packages
+	go -C packaging/tools run . upgrade
+	go -C packaging/tools test -count=1 -timeout 10m ./...
+	go test -count=1 -timeout 10m $(SUDO) ./testdata/packages
 
 bench:
 	go test -run '^$$' -bench . -benchmem ./...
