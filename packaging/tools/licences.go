@@ -180,7 +180,7 @@ func allTexts(modules []module) string {
 }
 
 // apacheTerms are the terms that every Debian system has already (Debian Policy 12.5).
-var apacheTerms = regexp.MustCompile(`(?s)TERMS AND CONDITIONS FOR USE, REPRODUCTION, AND DISTRIBUTION.*?END OF TERMS AND CONDITIONS`)
+var apacheTerms = regexp.MustCompile(`(?s)TERMS AND CONDITIONS FOR USE, REPRODUCTION, AND DISTRIBUTION.*?(END OF TERMS AND CONDITIONS|\z)`)
 
 // debianCopyright gives the machine-readable file of Debian Policy 12.5: a paragraph for each module, and each text once.
 func debianCopyright(own string, modules []module) string {
