@@ -109,3 +109,42 @@ func passing(f Fact) []string {
 
 // temporary is the word for trouble that another try may not meet.
 const temporary = "temperror"
+
+// UnknownToAnalysis gives what the analysis says of facts that v does not have, or of words that they do not have: "spf.result=passed". It
+// is for tests: the tables of the analysis stand apart from the checks that declare the facts.
+func UnknownToAnalysis(v *Vocabulary) []string {
+	var out []string
+	ask := func(name, word string) {
+		f, known := v.Fact(name)
+		if !known || word != "" && f.Words != nil && !slices.Contains(f.Words, word) {
+			out = append(out, name+"="+word)
+		}
+	}
+	for name, value := range ordinary {
+		ask(name, textOf(value.val))
+	}
+	for name, word := range listMail {
+		ask(name, word)
+	}
+	for name := range claims {
+		ask(name, "")
+	}
+	for _, facts := range backing {
+		for name, word := range facts {
+			ask(name, word)
+		}
+	}
+	for _, facts := range unbacked {
+		for name, value := range facts {
+			ask(name, textOf(value.val))
+		}
+	}
+	for name := range stranger {
+		ask(name, "")
+	}
+	for _, name := range lasting {
+		ask(name, "")
+	}
+	slices.Sort(out)
+	return out
+}

@@ -101,6 +101,9 @@ func printCheck(c *cobra.Command, file *policyfile.File, found []policyfile.Find
 		out.WriteString("In this mode nothing is refused: what would be is said in the log and in X-Gatepost-Would; tags are added.\n")
 	}
 	for i, r := range report {
+		if r.Dead == "" && slices.ContainsFunc(found, func(f policyfile.Finding) bool { return f.Rule == r.Name && f.Kind == "dead" }) {
+			r.Dead = "see below"
+		}
 		fmt.Fprintf(&out, "%3d %-20s %-12s %s\n", i+1, r.Name, actionText(r), strings.Join(sentences(r), "; "))
 	}
 	out.WriteString(waiting(file, report))

@@ -10,6 +10,10 @@ import (
 // maxQueries bounds one tree walk (RFC 9989 4.10).
 const maxQueries = 8
 
+// MaxQuestions bounds the questions of a message with some signatures: a walk for each author, for SPF's domain and for that of
+// each signature.
+func MaxQuestions(signatures int) int { return maxQueries * (maxAuthors + 1 + signatures) }
+
 // step is one name of a tree walk and the valid record there; nil where there is none.
 type step struct {
 	name   string

@@ -41,6 +41,9 @@ const (
 // can publish thousands, each of which would cost a question.
 const maxNames = 10
 
+// MaxQuestions bounds the questions: for the names of the address, and for the addresses of each.
+const MaxQuestions = 1 + maxNames
+
 // Result is what Verify found.
 type Result struct {
 	Word   string // Pass, Fail, PermError or TempError

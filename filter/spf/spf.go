@@ -51,6 +51,10 @@ const (
 	maxHosts = 10 // names of one mx or ptr
 )
 
+// MaxQuestions bounds the questions of one identity: the record, per term its own, a macro's and those for its names, and the same once
+// more for an explanation.
+const MaxQuestions = 1 + maxTerms*(2+maxHosts) + 1 + maxHosts + 1
+
 // Query is what is asked.
 type Query struct {
 	Client   netip.Addr
