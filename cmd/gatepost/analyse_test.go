@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -168,5 +169,17 @@ func TestAnalysisKnowsTheFacts(t *testing.T) {
 	}
 	if unknown := policy.UnknownToAnalysis(v); len(unknown) > 0 {
 		t.Errorf("the analysis speaks of %v, which are no facts or no words of theirs", unknown)
+	}
+}
+
+// TestReadmeFinding: the warning that README shows, with its place and its message, is printed for such a rule.
+func TestReadmeFinding(t *testing.T) {
+	shown := regexp.MustCompile(`(?m)^    (policy\.toml:88:10: warning: .*)\n    (    for example .*)$`).FindStringSubmatch(readme(t))
+	if shown == nil {
+		t.Fatal("README shows no warning")
+	}
+	text := strings.Repeat("\n", 85) + "[[rule]]\nname = \"our-lists\"\nwhen   = 'message.list_id in [\"staff.lists.example.net\"]'\naction = \"accept\"\n"
+	if _, out := run(t, text, "check", "POLICY"); !strings.Contains(out, shown[1]+"\n"+shown[2]+"\n") {
+		t.Errorf("printed\n%s, README says\n%s\n%s", out, shown[1], shown[2])
 	}
 }

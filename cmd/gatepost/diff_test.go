@@ -41,7 +41,7 @@ header = { "X-Weak" = "YES" }
 // TestDiff: an admin enforces a rule, widens a definition and a list, changes a rate and lets a partner in; all of it is told, and
 // nothing else.
 func TestDiff(t *testing.T) {
-	dir := t.TempDir()
+	dir, readme := t.TempDir(), readme(t)
 	new := strings.NewReplacer(
 		"\nobserve = true", "", `["none", "neutral"]`, `["none", "neutral", "softfail"]`, `"bad.example"]`, `"bad.example", "worse.example"]`, "600/1h", "300/1h",
 		"[[rule]]\nname  = \"blocked\"", "[[rule]]\nname = \"partner\"\nwhen = 'client.name == \"mx.partner.example\"'\naction = \"accept\"\n[[rule]]\nname  = \"blocked\"",
@@ -75,6 +75,10 @@ Settings that differ:
 `
 	if status != exitDone || out != want {
 		t.Errorf("exit status %d, got\n%s\nwant\n%s", status, out, want)
+	}
+	excerpt := want[strings.Index(want, "Now refused"):strings.Index(want, "\n\nNow taken")]
+	if !strings.Contains(readme, "    "+strings.ReplaceAll(excerpt, "\n", "\n    ")+"\n") {
+		t.Errorf("README does not show\n%s", excerpt)
 	}
 	if status, out := run(t, "", "diff", "old.toml", "old.toml"); status != exitDone || out != "from old.toml to old.toml\n\nNo message ends otherwise.\n" {
 		t.Errorf("exit status %d\n%s", status, out)
