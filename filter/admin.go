@@ -64,16 +64,23 @@ func (s *Server) ResetLimit(ctx context.Context, name, key string) (bool, error)
 	return results[0].Found, nil
 }
 
+// LimitNames gives the names of the policy's limits, in its order.
+func (s *Server) LimitNames() []string {
+	var names []string
+	for _, l := range s.settings.Load().limits {
+		names = append(names, l.Name)
+	}
+	return names
+}
+
 func (s *Server) limitNamed(name string) (*boundLimit, error) {
 	set := s.settings.Load()
-	var names []string
 	for i := range set.limits {
 		if set.limits[i].Name == name {
 			return &set.limits[i], nil
 		}
-		names = append(names, set.limits[i].Name)
 	}
-	return nil, fmt.Errorf("there is no limit %q; the policy has %s", name, strings.Join(names, ", "))
+	return nil, fmt.Errorf("there is no limit %q; the policy has %s", name, strings.Join(s.LimitNames(), ", "))
 }
 
 // Repute is what the memory knows of an address, a network or a domain.

@@ -108,6 +108,7 @@ func (d *daemon) adminRoutes() http.Handler {
 	mux.HandleFunc("POST /reputation/forget", answer(func(r *http.Request) (any, error) {
 		return d.filter.ForgetRepute(r.Context(), r.FormValue("name")), nil
 	}))
+	mux.HandleFunc("POST /page", answer(d.pageLink))
 	mux.HandleFunc("POST /reputation/learn", answer(d.learn))
 	mux.HandleFunc("GET /list", answer(func(r *http.Request) (any, error) { return d.showList(r.FormValue("name")) }))
 	mux.HandleFunc("POST /list", answer(d.changeList))

@@ -10,12 +10,13 @@ import (
 	"strings"
 	"time"
 
+	"gatepost.example/cmd/gatepost/page"
 	"gatepost.example/filter/metric"
 	"gatepost.example/filter/resolve"
 )
 
-// This file is what the daemon says over HTTP without asking who wants to know: whether it is alive, whether it is ready, and numbers.
-// Nothing of it names a sender, a recipient or a message.
+// This file is what the daemon says over HTTP. Whether it is alive, whether it is ready, and numbers it tells everybody: nothing of them names
+// a sender, a recipient or a message. The page is for who logged in, commands are for who has the token.
 
 // openHTTP opens the address of health and metrics. One that cannot be opened stops no mail: it is nil, and the log says why.
 func (d *daemon) openHTTP() net.Listener {
@@ -65,7 +66,27 @@ func (d *daemon) httpRoutes() http.Handler {
 		d.sayHealth(w, wrong)
 	})
 	mux.Handle("GET /metrics", d.metrics.Handler())
+	mux.Handle("/", d.page.Handler(d.token))
+	mux.Handle("/admin/", http.StripPrefix("/admin", d.withToken(d.adminRoutes())))
 	return mux
+}
+
+// token gives what [admin] token says, "" where nobody gets in by one.
+func (d *daemon) token() string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.file.Admin.Token
+}
+
+// withToken lets in who has the token. A browser sends it by itself never, so that no strange page can ask in somebody's name.
+func (d *daemon) withToken(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !page.Bears(r, d.token()) {
+			http.Error(w, "commands need the token of [admin] token, as Authorization: Bearer TOKEN", http.StatusUnauthorized)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 func (d *daemon) sayHealth(w http.ResponseWriter, wrong string) {

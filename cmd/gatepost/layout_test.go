@@ -76,9 +76,10 @@ func TestImportsGoOneWay(t *testing.T) {
 		"filter/play":                append([]string{"filter", "filter/dnsbl", "filter/iprev", "filter/resolve/resolvetest", "policy/policyfile"}, contract...),
 		"cmd/gatepost/mta":           nil,
 		"cmd/gatepost/setup":         {"cmd/gatepost/mta", "policy", "policy/policyfile"},
+		"cmd/gatepost/page":          {"filter", "filter/history", "policy"},
 		"cmd/gatepost/logging":       {"policy/policyfile"},
 		"cmd/gatepost/doctor":        append([]string{"cmd/gatepost/mta", "cmd/gatepost/setup", "filter", "filter/dnsbl", "policy/policyfile"}, contract...),
-		"cmd/gatepost":               append([]string{"cmd/gatepost/doctor", "cmd/gatepost/logging", "cmd/gatepost/mta", "cmd/gatepost/setup", "filter", "filter/authres", "filter/limit", "filter/metric", "filter/state", "filter/submission", "filter/dmarc", "filter/dnsbl", "filter/play", "filter/milter", "filter/history", "policy/policyfile"}, contract...),
+		"cmd/gatepost":               append([]string{"cmd/gatepost/page", "cmd/gatepost/doctor", "cmd/gatepost/logging", "cmd/gatepost/mta", "cmd/gatepost/setup", "filter", "filter/authres", "filter/limit", "filter/metric", "filter/state", "filter/submission", "filter/dmarc", "filter/dnsbl", "filter/play", "filter/milter", "filter/history", "policy/policyfile"}, contract...),
 	}
 	for name, imported := range imports(t) {
 		may, known := allowed[name]

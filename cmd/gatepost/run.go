@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"gatepost.example/cmd/gatepost/page"
 	"gatepost.example/filter"
 	"gatepost.example/filter/dnsbl"
 	"gatepost.example/filter/history"
@@ -35,6 +36,8 @@ type daemon struct {
 	log      *slog.Logger
 	logs     *logs
 	metrics  *metric.Metrics
+	page     *page.Page
+	trend    trend
 	resolver *resolve.Client
 	watch    *dnsbl.Watch
 	store    state.Store
@@ -90,6 +93,7 @@ func runDaemon(ctx context.Context, path string, logs io.Writer) error {
 	background.Go(func() { d.watchdog(ctx, d.tell) })
 	background.Go(func() { d.logs.run(ctx) })
 	background.Go(func() { d.watchDNS(ctx) })
+	background.Go(func() { d.watchTrend(ctx) })
 	if l := d.openHTTP(); l != nil {
 		background.Go(func() { d.serveHTTP(ctx, l) })
 	}
@@ -142,6 +146,7 @@ func (d *daemon) serve(ctx context.Context, listeners []net.Listener) error {
 func (d *daemon) wire() error {
 	d.resolver = newResolver(d.file, d.log)
 	d.metrics = d.newMetrics()
+	d.page = d.newPageOf()
 	store, err := openStore(d.file, d.log)
 	if err != nil {
 		return err

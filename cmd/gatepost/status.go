@@ -49,6 +49,19 @@ func printStatus(c *cobra.Command, s Status) error {
 	if s.Kept+s.Lost > 0 {
 		fmt.Fprintf(w, "history  %d records kept since the start, %d lost\n", s.Kept, s.Lost)
 	}
+	wrong := s.wrong()
+	if len(wrong) == 0 {
+		fmt.Fprintln(w, "all is well")
+		return nil
+	}
+	for _, one := range wrong {
+		fmt.Fprintln(w, "WRONG    "+one)
+	}
+	return errNo
+}
+
+// wrong says what an admin should mend.
+func (s Status) wrong() []string {
 	var wrong []string
 	if s.Paused != nil {
 		wrong = append(wrong, "paused: everything is accepted until "+clockText(*s.Paused)+"; gatepost pause 0 ends it")
@@ -65,14 +78,7 @@ func printStatus(c *cobra.Command, s Status) error {
 	if len(s.Lists) > 0 {
 		wrong = append(wrong, "blocklists out of use: "+strings.Join(s.Lists, ", "))
 	}
-	if len(wrong) == 0 {
-		fmt.Fprintln(w, "all is well")
-		return nil
-	}
-	for _, one := range wrong {
-		fmt.Fprintln(w, "WRONG    "+one)
-	}
-	return errNo
+	return wrong
 }
 
 func newReload() *cobra.Command {

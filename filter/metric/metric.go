@@ -6,6 +6,7 @@ package metric
 
 import (
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -32,6 +33,8 @@ type Metrics struct {
 	policy       *prometheus.GaugeVec
 	panics       prometheus.Counter
 	stageTimings map[string]prometheus.Observer
+
+	openNow, ends, endTime atomic.Int64 // the same for those who ask this process
 }
 
 // stages are the words of the label stage.
@@ -91,6 +94,7 @@ func (m *Metrics) SessionBegan() {
 	if m != nil {
 		m.sessions.Inc()
 		m.open.Inc()
+		m.openNow.Add(1)
 	}
 }
 
@@ -98,6 +102,7 @@ func (m *Metrics) SessionBegan() {
 func (m *Metrics) SessionEnded() {
 	if m != nil {
 		m.open.Dec()
+		m.openNow.Add(-1)
 	}
 }
 
@@ -154,6 +159,18 @@ func (m *Metrics) Stage(stage string, took time.Duration) {
 	if t := m.stageTimings[stage]; t != nil {
 		t.Observe(took.Seconds())
 	}
+	if stage == "data" {
+		m.ends.Add(1)
+		m.endTime.Add(int64(took))
+	}
+}
+
+// Open gives the sessions under way.
+func (m *Metrics) Open() int { return int(m.openNow.Load()) }
+
+// Ends gives how often the MTA waited at the end of a message since the start, and how many seconds in all.
+func (m *Metrics) Ends() (messages, seconds float64) {
+	return float64(m.ends.Load()), time.Duration(m.endTime.Load()).Seconds()
 }
 
 // Policy notes the policy that is in force from now on.

@@ -1,6 +1,7 @@
 package policyfile
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"strconv"
@@ -36,4 +37,13 @@ func mailbox(s string) error {
 		return fmt.Errorf("%q is no mail address; write postmaster@example.net", s)
 	}
 	return nil
+}
+
+// tokenFile demands the name of a file: a policy is read by more people than may know a token.
+func tokenFile(s string) error {
+	path, ok := strings.CutPrefix(s, filePrefix)
+	if !ok {
+		return errors.New("a token does not stand in the policy; write \"file:/etc/gatepost/token\" and put it there")
+	}
+	return absolute(path)
 }

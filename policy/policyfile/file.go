@@ -63,6 +63,7 @@ func ParseWith(name string, text []byte, vocabulary *policy.Vocabulary, from Rea
 	if ok {
 		d.decode(&f, tree)
 		d.freemailFiles(&f, from)
+		d.tokenOf(&f, from)
 		d.listFiles(&f, from)
 		d.pairFiles(&f, from)
 		f.Vocabulary = d.limits(&f, vocabulary)

@@ -95,6 +95,9 @@ func (f *File) tables() []table {
 			{"format", word(&f.Log.Format, LogAuto, LogJournald, LogLogfmt, LogJSON, LogSyslog)},
 			{"level", level(&f.Log.Level)},
 		}},
+		{"admin", []key{
+			{"token", text(&f.Admin.Token, optional(tokenFile))},
+		}},
 		{"alert", []key{
 			{"to", text(&f.Alert.To, optional(mailbox))},
 			{"server", text(&f.Alert.Server, hostPort)},

@@ -103,6 +103,27 @@ func (d *decoder) freemailFiles(f *File, from Reading) {
 	f.Reputation.Freemail = domains
 }
 
+// tokenOf reads the token out of the file that the key names.
+func (d *decoder) tokenOf(f *File, from Reading) {
+	path, named := strings.CutPrefix(f.Admin.Token, filePrefix)
+	if f.Admin.Token = ""; !named || from.File == nil {
+		return
+	}
+	f.Follow = append(f.Follow, path)
+	text, err := from.File(path)
+	if err != nil {
+		d.wrong("admin.token", "%v", unreadable(path, err))
+		return
+	}
+	f.Admin.Token = strings.TrimSpace(string(text))
+	if n := len(f.Admin.Token); n < minToken || strings.ContainsFunc(f.Admin.Token, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		d.wrong("admin.token", "the token in %s has %d characters; write one line of at least %d without spaces, as `openssl rand -hex 24` makes", path, n, minToken)
+	}
+}
+
+// minToken is how long a token is at least.
+const minToken = 24
+
 // domainFile gives the domains of a file: one a line, and comments.
 func domainFile(path string, from Reading) ([]string, error) {
 	text, err := from.File(path)

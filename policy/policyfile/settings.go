@@ -26,6 +26,7 @@ type File struct {
 	Reply      Reply
 	Authres    Authres
 	Log        Log
+	Admin      Admin
 	Alert      Alert
 	Recipients Recipients
 
@@ -254,6 +255,11 @@ const (
 	LogJournald LogFormat = "journald" // to the journal, with a field for each part
 	LogSyslog   LogFormat = "syslog"   // to syslog, facility mail
 )
+
+// Admin is [admin]: who may command the daemon and see its page over HTTP.
+type Admin struct {
+	Token string // what lets in; "" for nobody. A secret: never printed
+}
 
 // Alert is [alert]: whom errors are mailed to.
 type Alert struct {
