@@ -267,6 +267,20 @@ func TestDoctorSends(t *testing.T) {
 	if status != 0 || !strings.Contains(out, "as 192.0.2.99 by XCLIENT") || !strings.Contains(out, "the mail server said at the end of the message: 550 5.7.1 Email rejected per DMARC policy for example.org") || !strings.Contains(out, "550 by rule spoofed") {
 		t.Errorf("spoof: exit status %d\n%s", status, out)
 	}
+	if err := postconf(i, "-e", "smtpd_authorized_xclient_hosts="); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := i.command(t.Context(), "reload"); err != nil {
+		t.Fatal(err, out)
+	}
+	status, out = gatepost(t, i, "doctor", "--send", "spoof", "--to", "u@example.net", "--from", "ceo@example.org", "--sender", "a@nodmarc.example")
+	if status != 0 || !strings.Contains(out, "no way to look like a stranger") || !strings.Contains(out, "Gatepost said at the end of the message: 550 5.7.1 Email rejected per DMARC policy for example.org (id ") ||
+		!strings.Contains(out, "550 by rule spoofed") {
+		t.Errorf("spoof without XCLIENT: exit status %d\n%s", status, out)
+	}
+	if status, out := gatepost(t, i, "doctor", "--without", "clock"); status != 0 || !strings.Contains(out, "by the configuration: smtpd_relay_restrictions has reject_unauth_destination") {
+		t.Errorf("relaying without XCLIENT: exit status %d\n%s", status, out)
+	}
 	if status, out := gatepost(t, i, "doctor", "--send", "nothing"); status != 2 || !strings.Contains(out, "there are good, spoof, user") {
 		t.Errorf("exit status %d\n%s", status, out)
 	}

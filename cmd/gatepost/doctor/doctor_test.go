@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"os"
@@ -164,6 +165,20 @@ func FuzzBelievers(f *testing.F) {
 			if name == "" || strings.ContainsAny(name, " \t\n#,") && !strings.Contains(text, "authres") {
 				t.Errorf("%q of %q", name, text)
 			}
+		}
+	})
+}
+
+// FuzzAnswer: an answer of the milter protocol is what its length says, or an error.
+func FuzzAnswer(f *testing.F) {
+	f.Add([]byte("\x00\x00\x00\x01c"))
+	f.Add([]byte("\x00\x00\x00\x0by550 5.7.1\x00"))
+	f.Add([]byte("\xff\xff\xff\xffc"))
+	f.Fuzz(func(t *testing.T, bytes []byte) {
+		s := &direct{in: bufio.NewReader(strings.NewReader(string(bytes)))}
+		code, data, err := s.answer()
+		if err == nil && (bytes[4] != code || string(bytes[5:5+len(data)]) != data || len(data)+1 > maxAnswer) {
+			t.Errorf("%q: %q %q", bytes, code, data)
 		}
 	})
 }

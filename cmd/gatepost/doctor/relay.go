@@ -2,7 +2,6 @@ package doctor
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"net/netip"
 	"strings"
@@ -187,12 +186,4 @@ func (d *Doctor) judgeRelay(s mta.Service) {
 		}
 	}
 	d.say("relay", Wrong, relayFix, "by the configuration: neither smtpd_relay_restrictions nor smtpd_recipient_restrictions has reject_unauth_destination")
-}
-
-// wayText describes a route for people; without one the session comes from this machine.
-func wayText(r route, ok bool) string {
-	if ok {
-		return r.how
-	}
-	return fmt.Sprintf("from %s, which is trusted: there is no way to look like a stranger from here", "this machine")
 }

@@ -239,3 +239,25 @@ func TestMergeIntoAnything(t *testing.T) {
 		}
 	}
 }
+
+// FuzzMergeMC: whatever stands in sendmail.mc, our lines come in once and go again.
+func FuzzMergeMC(f *testing.F) {
+	f.Add("VERSIONID(`x')dnl\nMAILER(`smtp')dnl\n")
+	f.Add("INPUT_MAIL_FILTER(`a', `S=x')")
+	f.Fuzz(func(t *testing.T, mc string) {
+		if strings.Contains(mc, "gatepost setup sendmail") {
+			return
+		}
+		lines, _, err := Sendmail{Version: "8.17.1", MC: mc}.Lines(wish())
+		if err != nil {
+			t.Fatal(err)
+		}
+		merged := MergeMC(mc, lines)
+		if strings.Count(merged, lines[1]) != strings.Count(mc, lines[1])+1 || MergeMC(merged, lines) != merged {
+			t.Errorf("%q: %q", mc, merged)
+		}
+		if back := StripMC(merged); back != mc && back != mc+"\n" {
+			t.Errorf("%q became %q", mc, back)
+		}
+	})
+}
