@@ -71,7 +71,7 @@ A first hour with it:
 		return fmt.Errorf("%w; `%s --help` shows what it takes", err, c.CommandPath())
 	})
 	root.AddCommand(newServe(), newCheck(), newDiff(), newFacts(), newTest(), newTry(), newStatus(), newReload(), newMode(), newPause(),
-		newLimit(), newExplain(), newReplay(), newPage(), newReputation(), newList(), newSetup(), newDoctor(), newVersion(), newMan())
+		newLimit(), newExplain(), newHistory(), newReplay(), newPage(), newReputation(), newList(), newSetup(), newDoctor(), newVersion(), newMan())
 	return root
 }
 

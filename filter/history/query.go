@@ -52,6 +52,7 @@ type Filter struct {
 	Recipient    string       // the same
 	Author       string       // the author domain or one above it
 	Text         string       // in any column
+	Key          []byte       // under which local parts are hidden; an address is then looked for in both forms
 	Refused      bool         // only records of which something was not accepted
 	After        int64        // only what was added later than the row with this number, as Last of an earlier answer gives it
 	Oldest       bool         // the oldest first; else the newest
@@ -82,9 +83,15 @@ func (f Filter) where() (string, []any) {
 		add("accepted = 0")
 	}
 	for column, text := range map[string]string{"sender": f.Sender, "recipients": f.Recipient} {
-		if text != "" {
-			add("instr(lower("+column+"), ?)", strings.ToLower(text))
+		if text == "" {
+			continue
 		}
+		text = strings.ToLower(text)
+		hidden := text
+		if i := strings.LastIndexByte(text, '@'); i > 0 && f.Key != nil {
+			hidden = HideAddress(text, f.Key)
+		}
+		add("(instr(lower("+column+"), ?) OR instr("+column+", ?))", text, hidden)
 	}
 	if f.Author != "" {
 		add("(lower(author) = ? OR lower(author) LIKE ? ESCAPE '\\')", strings.ToLower(f.Author), "%."+escaped(f.Author))
