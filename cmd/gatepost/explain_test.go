@@ -121,3 +121,15 @@ func TestExplainFindsByAnyName(t *testing.T) {
 		}
 	}
 }
+
+// TestReadmeExplanation: the five lines that README shows are those of the session file, as far as it shows them.
+func TestReadmeExplanation(t *testing.T) {
+	dir := recordCases(t, "spoofed-reject")
+	_, out := talk(t, dir, "explain", "TEST-0002")
+	_, shown, _ := strings.Cut(readme(t), "$ gatepost explain TEST-0002\n")
+	for _, line := range strings.SplitN(shown, "\n", 6)[:5] {
+		if want := strings.TrimSuffix(line, " ..."); !strings.Contains(out, want) {
+			t.Errorf("README shows %q, printed is\n%s", want, out)
+		}
+	}
+}
