@@ -82,7 +82,8 @@ var unbacked = map[string]map[string]Value{
 
 // stranger is what is known of somebody who is nobody to us, whatever is claimed. For texts nil: no value or list that a rule names.
 var stranger = map[string]*Value{
-	"client.ip": nil, "client.name": nil, "client.network": nil, "client.ptr": nil, "auth.user": valueOf(StringOf("")), "arc.sealer": nil, "dkim.domains": nil,
+	"client.ip": nil, "client.name": nil, "client.network": nil, "client.ptr": nil, "arc.sealer": nil, "dkim.domains": nil,
+	"auth.user": valueOf(StringOf("")), "auth.method": valueOf(StringOf("")), "client.dnsbl_score": valueOf(IntOf(0)), "client.reputation_score": valueOf(DoubleOf(0.5)),
 	"client.trusted": valueOf(BoolOf(false)), "arc.trusted": valueOf(BoolOf(false)), "server.role": valueOf(StringOf("mx")),
 	"client.reputation": valueOf(StringOf("new")), "author.reputation": valueOf(StringOf("new")), "signer.reputation": valueOf(StringOf("new")),
 }
@@ -98,13 +99,13 @@ var lasting = []string{
 
 // passing gives the words of a fact that another try may change.
 func passing(f Fact) []string {
-	if f.Name == "sender.mx" {
+	switch {
+	case f.Name == "sender.mx":
 		return []string{temporary, "none"} // a new domain is not everywhere yet
+	case f.Name == "arc.dmarc" || !slices.Contains(f.Words, temporary):
+		return nil // what a sealer once wrote stays
 	}
-	if slices.Contains(f.Words, temporary) {
-		return []string{temporary}
-	}
-	return nil
+	return []string{temporary}
 }
 
 // temporary is the word for trouble that another try may not meet.

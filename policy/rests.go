@@ -75,7 +75,7 @@ func (a *analysis) code(s *examined, i int) {
 // hangsOnTrouble gives a message that rule i decides because the fact of a variable is temperror.
 func (a *analysis) hangsOnTrouble(s *examined, i, v int) *Witness {
 	fact := a.vars[v].fact
-	if fact == nil || !slices.Contains(fact.Words, temporary) {
+	if fact == nil || !slices.Contains(passing(*fact), temporary) {
 		return nil
 	}
 	trouble := a.vars[v].index(StringOf(temporary).val)
