@@ -1,0 +1,93 @@
+// Package mailbox reads delivered mail where it lies: a Maildir with its folders, a tree of several Maildirs, or an mbox file. It writes nothing.
+//
+//	mailbox.go  what kind of place a path is, and a walk over its messages
+//	maildir.go  Maildir and Maildir++ (folders as .Junk), and folders as directories
+//	mbox.go     mbox in its dialects: mboxo, mboxrd
+//	folder.go   what a folder is for, by its name
+package mailbox
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"time"
+)
+
+// Message is one delivered message.
+type Message struct {
+	Name   string    // the file, or "file#3" for the third message of an mbox
+	Folder string    // "INBOX", "Junk", "Archive.2026"; of an mbox its file's name
+	Time   time.Time // when it was delivered
+	Text   []byte    // as it lies there
+}
+
+// MaxMessage bounds a message that is read, in bytes; MTAs take 10 to 50 MB.
+const MaxMessage = 100 << 20
+
+// Inbox is the folder of a Maildir itself.
+const Inbox = "INBOX"
+
+// IsMailbox reports whether a path is a place with many messages: a directory, or a file that begins as an mbox does.
+func IsMailbox(path string) (bool, error) {
+	info, err := os.Stat(path)
+	if err != nil || info.IsDir() {
+		return err == nil, err
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	line, _ := bufio.NewReaderSize(f, 1024).Peek(1024)
+	line, _, _ = bytes.Cut(line, []byte("\n"))
+	_, ok := fromLine(line)
+	return ok, nil
+}
+
+// Walk visits every message that was delivered at since or later, folder by folder, in the order of names. What cannot be read is handed to
+// failed, and the walk goes on. It ends at the first error that visit gives.
+func Walk(path string, since time.Time, visit func(Message) error, failed func(name string, err error)) error {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return err
+	case !info.IsDir():
+		return walkMbox(path, since, visit, failed)
+	}
+	return walkTree(path, since, visit, failed)
+}
+
+// readFile reads a whole message; one that the mail store has compressed with gzip is unpacked.
+func readFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	in := bufio.NewReader(f)
+	magic, _ := in.Peek(2)
+	if !bytes.Equal(magic, []byte{0x1f, 0x8b}) {
+		return readBounded(in)
+	}
+	unpacked, err := gzip.NewReader(in)
+	if err != nil {
+		return nil, err
+	}
+	return readBounded(unpacked)
+}
+
+func readBounded(r io.Reader) ([]byte, error) {
+	text, err := io.ReadAll(io.LimitReader(r, MaxMessage+1))
+	if err == nil && len(text) > MaxMessage {
+		err = fmt.Errorf("the message has over %d MB", MaxMessage>>20)
+	}
+	return text, err
+}
+
+// vanished reports whether a file went away meanwhile, as mail does that is moved or deleted.
+func vanished(err error) bool { return errors.Is(err, fs.ErrNotExist) }
