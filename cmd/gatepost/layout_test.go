@@ -73,13 +73,14 @@ func TestImportsGoOneWay(t *testing.T) {
 		"filter/dmarc":               contract,
 		"filter/arc":                 append([]string{"filter/dkim", "filter/authres"}, contract...),
 		"filter":                     append([]string{"filter/authres", "filter/milter", "filter/iprev", "filter/spf", "filter/mx", "filter/helo", "filter/dnsbl", "filter/metric", "filter/state", "filter/limit", "filter/greylist", "filter/submission", "filter/reputation", "filter/correspondent", "filter/dkim", "filter/dmarc", "filter/arc", "filter/history", "policy/policyfile"}, contract...),
-		"filter/play":                append([]string{"filter", "filter/dnsbl", "filter/iprev", "filter/resolve/resolvetest", "policy/policyfile"}, contract...),
+		"filter/mailbox":             nil,
+		"filter/play":                append([]string{"filter", "filter/state", "filter/dnsbl", "filter/iprev", "filter/resolve/resolvetest", "policy/policyfile"}, contract...),
 		"cmd/gatepost/mta":           nil,
 		"cmd/gatepost/setup":         {"cmd/gatepost/mta", "policy", "policy/policyfile"},
 		"cmd/gatepost/page":          {"filter", "filter/history", "policy"},
 		"cmd/gatepost/logging":       {"policy/policyfile"},
 		"cmd/gatepost/doctor":        append([]string{"cmd/gatepost/mta", "cmd/gatepost/setup", "filter", "filter/dnsbl", "policy/policyfile"}, contract...),
-		"cmd/gatepost":               append([]string{"cmd/gatepost/page", "cmd/gatepost/doctor", "cmd/gatepost/logging", "cmd/gatepost/mta", "cmd/gatepost/setup", "filter", "filter/authres", "filter/limit", "filter/metric", "filter/state", "filter/submission", "filter/dmarc", "filter/dnsbl", "filter/play", "filter/milter", "filter/history", "policy/policyfile"}, contract...),
+		"cmd/gatepost":               append([]string{"cmd/gatepost/page", "cmd/gatepost/doctor", "cmd/gatepost/logging", "cmd/gatepost/mta", "cmd/gatepost/setup", "filter", "filter/authres", "filter/limit", "filter/metric", "filter/state", "filter/submission", "filter/dmarc", "filter/correspondent", "filter/dnsbl", "filter/mailbox", "filter/play", "filter/milter", "filter/history", "policy/policyfile"}, contract...),
 	}
 	for name, imported := range imports(t) {
 		may, known := allowed[name]

@@ -14,6 +14,7 @@ import (
 
 	"gatepost.example/filter"
 	"gatepost.example/filter/dnsbl"
+	"gatepost.example/filter/mailbox"
 	"gatepost.example/filter/message"
 	"gatepost.example/filter/play"
 	"gatepost.example/policy/policyfile"
@@ -24,23 +25,37 @@ type tryOptions struct {
 	policy, ip, helo, from, rcpt string
 	port                         string
 	compare7489                  bool
+	since                        string
+	store, json                  bool
 }
 
 func newTry() *cobra.Command {
 	o := tryOptions{}
 	c := &cobra.Command{
-		Use:   "try [--ip A --helo H --from S --rcpt R] MESSAGE",
-		Short: "Evaluate one message with today's DNS: what would become of it, and why",
+		Use:   "try [--ip A --helo H --from S --rcpt R] MESSAGE|MAILDIR|MBOX",
+		Short: "Evaluate a message, or the mail you already have, with today's DNS",
 		Long: `Evaluate a message file (or - for standard input) under a policy with today's DNS, as
 if it came in now: what would be decided, by which rule, on which findings and facts, and
 the header its recipients would see. Nothing is sent and nothing is remembered.
 
-What the message itself tells is taken from it where no flag says otherwise: client and
-HELO from the newest Received field with an address outside of trust.networks, the sender
-from Return-Path. Signatures that have expired since are judged by today's clock.`,
-		Example: "  gatepost try message.eml\n  gatepost try --ip 192.0.2.1 --helo mail.example.org --from bounces@example.org message.eml",
+Of a Maildir with its folders, a directory with several Maildirs below it, or an mbox
+file, every message that was delivered within --since is evaluated: how many of each
+folder would be taken, tagged, put off or refused, and which would end otherwise than
+where they lie, in groups with examples.
+
+How a message came is read from its own Received fields: from the topmost one down, past
+the machines in trust.networks; the sender from Return-Path. What was
+added here is left out. A mailbox's messages are judged by the clock of their delivery,
+each as if nothing were remembered but whom your users write to (Sent folders).
+
+--store keeps every decision with its evidence in the history of the policy's daemon, for
+gatepost explain and gatepost replay.`,
+		Example: "  gatepost try message.eml\n  gatepost try --ip 192.0.2.1 --helo mail.example.org --from bounces@example.org message.eml\n  gatepost try --since 30d /var/vmail",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
+			if many, err := mailbox.IsMailbox(args[0]); many && err == nil {
+				return tryMailbox(c, o, args[0])
+			}
 			return try(c, o, args[0])
 		},
 	}
@@ -48,9 +63,12 @@ from Return-Path. Signatures that have expired since are judged by today's clock
 	c.Flags().StringVar(&o.ip, "ip", "", "the client's `ADDRESS`")
 	c.Flags().StringVar(&o.helo, "helo", "", "the `NAME` in HELO")
 	c.Flags().StringVar(&o.from, "from", "", "MAIL FROM; <> for a bounce")
-	c.Flags().StringVar(&o.rcpt, "rcpt", "recipient@localhost.invalid", "RCPT TO")
-	c.Flags().StringVar(&o.port, "port", "25", "the `PORT` of the mail server that the client came to")
+	c.Flags().StringVar(&o.rcpt, "rcpt", "", "RCPT TO")
+	c.Flags().StringVar(&o.port, "port", "", "the `PORT` of the mail server that the client came to")
 	c.Flags().BoolVar(&o.compare7489, "compare-7489", false, "show what the obsolete RFC 7489, with its public suffix list, would say of DMARC")
+	c.Flags().StringVar(&o.since, "since", "30d", "of a mailbox: what was delivered within this `TIME`")
+	c.Flags().BoolVar(&o.store, "store", false, "of a mailbox: keep the decisions in the history")
+	c.Flags().BoolVar(&o.json, "json", false, "of a mailbox: print JSON")
 	return c
 }
 
@@ -72,7 +90,7 @@ func try(c *cobra.Command, o tryOptions, path string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	said, err := o.envelope(header, file)
+	said, header, err := o.envelope(header, file)
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
@@ -93,46 +111,45 @@ func try(c *cobra.Command, o tryOptions, path string) error {
 	return nil
 }
 
-// envelope gives what the client would have said.
-func (o tryOptions) envelope(header *message.Header, file *policyfile.File) (play.Envelope, error) {
-	e := play.Envelope{Helo: o.helo, Recipient: o.rcpt}
-	e.Client.DaemonPort, e.Client.MTA = o.port, file.Server.Name
-	if e.Client.MTA == "" {
-		e.Client.MTA, _ = os.Hostname()
-	}
-	for _, value := range header.Values("Received") {
-		hop, ok := message.ReadReceived(value)
-		if !ok || o.ip != "" || trusted(file, hop.Addr) {
-			continue
+// envelope gives what the client would have said: as the flags say, else as the message does, and the header as it came.
+func (o tryOptions) envelope(header *message.Header, file *policyfile.File) (play.Envelope, *message.Header, error) {
+	a, err := arrivalOf(header, file)
+	if o.ip != "" {
+		addr, wrong := netip.ParseAddr(o.ip)
+		if wrong != nil {
+			return a.Envelope, nil, fmt.Errorf("--ip: %q is no address", o.ip)
 		}
-		o.ip = hop.Addr.String()
-		if e.Helo == "" {
-			e.Helo = hop.Helo
+		a.Client.Addr, a.Client.QueueID, a.User, a.added = addr.Unmap(), "", "", 0
+		a.Client.DaemonPort = "25"
+		if a.Helo = o.helo; a.Helo == "" {
+			a.Helo = "[" + a.Client.Addr.String() + "]"
 		}
+	} else if err != nil && !errors.Is(err, errNoSender) {
+		return a.Envelope, nil, err
 	}
-	addr, err := netip.ParseAddr(o.ip)
-	switch {
-	case o.ip == "":
-		return e, errors.New("no Received field tells who the client was; give --ip ADDRESS")
-	case err != nil:
-		return e, fmt.Errorf("--ip: %q is no address", o.ip)
+	if o.helo != "" {
+		a.Helo = o.helo
 	}
-	e.Client.Addr = addr.Unmap()
-	if e.Helo == "" {
-		e.Helo = "[" + e.Client.Addr.String() + "]"
+	if o.port != "" {
+		a.Client.DaemonPort = o.port
 	}
-	e.Sender = strings.Trim(strings.TrimSpace(header.First("Return-Path")), "<>")
+	if a.Sender == unsaid {
+		a.Sender = ""
+	}
+	if o.ip != "" {
+		a.Sender = strings.Trim(strings.TrimSpace(header.First("Return-Path")), "<>")
+	}
 	if o.from != "" {
-		e.Sender = strings.Trim(o.from, "<>")
+		a.Sender = strings.Trim(o.from, "<>")
 	}
-	return e, nil
+	if o.rcpt != "" || a.Recipient == "" {
+		a.Recipient = noRecipient
+	}
+	if o.rcpt != "" {
+		a.Recipient = o.rcpt
+	}
+	return a.Envelope, a.asItCame(header), nil
 }
 
-func trusted(file *policyfile.File, addr netip.Addr) bool {
-	for _, network := range file.Trust.Networks {
-		if network.Contains(addr) {
-			return true
-		}
-	}
-	return false
-}
+// noRecipient stands for a recipient that nothing tells.
+const noRecipient = "recipient@localhost.invalid"

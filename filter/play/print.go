@@ -14,8 +14,8 @@ const (
 	maxField  = 4000 // bytes
 )
 
-// visible makes what a sender wrote safe for a terminal: lines stay, other control characters do not, and it is cut.
-func visible(text string) string {
+// Visible makes what a sender wrote safe for a terminal: lines stay, other control characters do not, and it is cut.
+func Visible(text string) string {
 	if len(text) > maxField {
 		text = text[:maxField] + "..."
 	}
@@ -60,7 +60,7 @@ func (r *Result) Print(w io.Writer) {
 	}
 	if fields, ok := r.lastHeader(); ok {
 		for _, f := range fields[:min(len(fields), maxFields)] {
-			fmt.Fprintf(w, "  %s: %s\n", visible(f.Name), strings.ReplaceAll(strings.TrimSpace(visible(f.Value)), "\n", "\n  "))
+			fmt.Fprintf(w, "  %s: %s\n", Visible(f.Name), strings.ReplaceAll(strings.TrimSpace(Visible(f.Value)), "\n", "\n  "))
 		}
 		if more := len(fields) - maxFields; more > 0 {
 			fmt.Fprintf(w, "  and %d more fields\n", more)
