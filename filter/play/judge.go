@@ -28,7 +28,7 @@ type Rests struct {
 // NewJudge gives a judge under settings, which must be its own.
 func NewJudge(set *filter.Settings, on Rests) *Judge {
 	given := map[string]policy.Value{"greylist.wait": policy.BoolOf(false)} // who was delivered has come back
-	p := newPlayerWith(set, filter.Deps{Resolver: on.Resolver, Watch: on.Watch, Store: frozen{on.Memory}, Given: given, History: on.History})
+	p := newPlayerWith(set, time.Time{}, filter.Deps{Resolver: on.Resolver, Watch: on.Watch, Store: frozen{on.Memory}, Given: given, History: on.History})
 	return &Judge{p}
 }
 

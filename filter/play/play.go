@@ -205,18 +205,17 @@ type player struct {
 
 func newPlayer(set *filter.Settings, r resolve.Resolver, w *dnsbl.Watch, given map[string]policy.Value, now time.Time, keep filter.Keeper) *player {
 	n := 0
-	p := newPlayerWith(set, filter.Deps{
+	p := newPlayerWith(set, now, filter.Deps{
 		Resolver: r, Watch: w, Given: given, History: keep,
 		NewID: func() string { n++; return fmt.Sprintf("TEST-%04d", n) },
 	})
-	p.now = now
 	p.session = p.server.NewSession()
 	return p
 }
 
-// newPlayerWith gives a player whose server rests on what d names.
-func newPlayerWith(set *filter.Settings, d filter.Deps) *player {
-	p := &player{facts: set.Vocabulary.Facts()}
+// newPlayerWith gives a player whose server rests on what d names, and begins at a moment.
+func newPlayerWith(set *filter.Settings, now time.Time, d filter.Deps) *player {
+	p := &player{facts: set.Vocabulary.Facts(), now: now}
 	d.Log, d.Now, d.OnRecord = slog.New(slog.DiscardHandler), func() time.Time { return p.now }, p.record
 	p.server = filter.NewServer(set, d)
 	return p
