@@ -64,6 +64,7 @@ func TestDebLife(t *testing.T) {
 	}
 	run(t, tree, "gatepost check && test -n \"$(gatepost version)\"")
 	units(t, tree)
+	examples(t, tree)
 
 	run(t, tree, "sed -i 's/^mode = \"observe\"/mode = \"enforce\"/' /etc/gatepost/policy.toml && touch /var/lib/gatepost/state.db")
 	install(t, tree, debHere(t, "dist/upgrade"))
@@ -98,6 +99,18 @@ func beforePostfix(t *testing.T, tree *Tree) {
 	if got := owners(t, tree, "/var/spool/postfix/gatepost"); got != "2750 gatepost:postfix" {
 		t.Errorf("the folder is %s", got)
 	}
+}
+
+// examples sees that Postfix takes the lines that the package shows for its files.
+func examples(t *testing.T, tree *Tree) {
+	t.Helper()
+	run(t, tree, "cp -r /etc/postfix /etc/tried && cd /usr/share/doc/gatepost/examples/postfix && cat main.cf >>/etc/tried/main.cf && cat master.cf >>/etc/tried/master.cf")
+	if got := run(t, tree, "postconf -c /etc/tried smtpd_milters && postconf -c /etc/tried -P submission/inet/smtpd_milters && postconf -c /etc/tried -n 2>&1 >/dev/null"); got !=
+		"smtpd_milters = { inet:127.0.0.1:8894, connect_timeout=10s, command_timeout=30s, default_action=tempfail }\n"+
+			"submission/inet/smtpd_milters = {inet:127.0.0.1:8894,default_action=accept}\n" {
+		t.Errorf("postconf says %q", got)
+	}
+	run(t, tree, "rm -r /etc/tried")
 }
 
 // units sees that systemd takes the units as they lie in the tree, and how far the service is shut in.
