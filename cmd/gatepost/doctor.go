@@ -98,7 +98,7 @@ func (f *doctorFlags) doctor(ctx context.Context) (d *doctor.Doctor, done func()
 		if f.config != "" { // this one was asked for
 			return nil, done, err
 		}
-		d.Postfix, err = nil, nil
+		d.Postfix, d.NoMTA = nil, err
 	}
 	return d, done, nil
 }

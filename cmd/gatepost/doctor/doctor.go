@@ -48,6 +48,7 @@ type Daemon struct {
 // Doctor is what the checks rest on.
 type Doctor struct {
 	Postfix  *mta.Postfix     // nil where there is none
+	NoMTA    error            // why
 	Config   string           // --config-dir, "" for the system's Postfix
 	Path     string           // of the policy file
 	File     *policyfile.File // nil when it is wrong

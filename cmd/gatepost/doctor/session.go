@@ -162,7 +162,7 @@ func (d *Doctor) probe(ctx context.Context, name string, done func(filter.Probe)
 // services says for each smtpd service whether it is wired, and tries it by a real session.
 func (d *Doctor) services(ctx context.Context) {
 	if d.Postfix == nil {
-		d.say("service", Note, "", "there is no Postfix here; what follows is about Gatepost alone")
+		d.say("service", Note, "", "no Postfix was looked at (%v); what follows is about Gatepost alone", d.NoMTA)
 		return
 	}
 	for _, s := range d.Postfix.Servers() {
