@@ -57,7 +57,7 @@ func (s *Session) record(l Record) {
 		s.server.onRecord(l)
 	}
 	e := s.conn.evidence
-	attrs := []slog.Attr{slog.String("id", l.ID), slog.String("action", l.What())}
+	attrs := append(make([]slog.Attr, 0, 32), slog.String("id", l.ID), slog.String("action", l.What()))
 	add := func(key, value string) {
 		if value != "" {
 			attrs = append(attrs, slog.String(key, printable(value)))

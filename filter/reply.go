@@ -185,10 +185,14 @@ func (s *Session) deletions(t *transaction, id string, tags []policy.Field) []De
 	var out []Deletion
 	seen := map[string]int{}
 	for _, f := range t.header.Fields {
+		own, results, spf := isOneOf(f.Name, ours), authres.IsName(f.Name), s.isOurSPF(f.Name)
+		if !own && !results && !spf {
+			continue
+		}
 		name := strings.ToLower(f.Name)
 		seen[name]++
-		forged := authres.IsName(f.Name) && authres.Claims(f.Value, id) || s.isOurSPF(f.Name) && strings.Contains(strings.ToLower(f.Value), strings.ToLower(id))
-		if isOneOf(f.Name, ours) || forged && !keepResults {
+		forged := results && authres.Claims(f.Value, id) || spf && strings.Contains(strings.ToLower(f.Value), strings.ToLower(id))
+		if own || forged && !keepResults {
 			out = append(out, Deletion{f.Name, seen[name]})
 		}
 	}

@@ -143,6 +143,9 @@ func (t *transaction) fieldValues(name string) []string {
 }
 
 func unfold(value string) string {
+	if !strings.ContainsAny(value, "\r\n") {
+		return value
+	}
 	return strings.NewReplacer("\r\n", "", "\r", "", "\n", "").Replace(value)
 }
 

@@ -123,7 +123,14 @@ func FromZero() Range { return Range{0, math.Inf(1)} }
 type Value struct{ val ref.Val }
 
 // StringOf gives a text value.
-func StringOf(s string) Value { return Value{types.String(s)} }
+func StringOf(s string) Value {
+	if s == "" {
+		return empty // many facts are, in many sessions
+	}
+	return Value{types.String(s)}
+}
+
+var empty = Value{types.String("")}
 
 // BoolOf gives a truth value.
 func BoolOf(b bool) Value { return Value{types.Bool(b)} }

@@ -6,6 +6,7 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/subtle"
+	"hash/maphash"
 	"strings"
 	"time"
 
@@ -15,36 +16,63 @@ import (
 // Signed gives the SHA-256 over the signed fields of a signature (RFC 6376 3.7): those that h= names, and the signature field itself
 // without the value of b=.
 type Signed struct {
-	index map[string][]int // fields by lower-case name, from the top
 	h     *message.Header
+	seed  maphash.Seed
+	last  map[uint64]int // by the hash of a lower-case name: the last field of it
+	above []int          // by field: the next one of its hash towards the top, -1 for none
 	spent int
+
+	buffer []byte // the canonical form of one field
 }
 
 // NewSigned prepares the fields of a header for any number of signatures.
 func NewSigned(h *message.Header) *Signed {
-	s := &Signed{index: map[string][]int{}, h: h}
+	s := &Signed{h: h, seed: maphash.MakeSeed(), last: make(map[uint64]int, len(h.Fields)), above: make([]int, len(h.Fields))}
 	for i, f := range h.Fields {
-		name := strings.ToLower(strings.TrimRight(f.Name, " \t"))
-		s.index[name] = append(s.index[name], i)
+		hash := s.hash(strings.TrimRight(f.Name, " \t"))
+		s.above[i] = -1
+		if last, more := s.last[hash]; more {
+			s.above[i] = last
+		}
+		s.last[hash] = i
 	}
 	return s
+}
+
+// hash gives the hash of a name in lower case, which needs no memory of its own.
+func (s *Signed) hash(name string) uint64 {
+	var lower [64]byte
+	var h maphash.Hash
+	h.SetSeed(s.seed)
+	for len(name) > 0 {
+		n := copy(lower[:], name)
+		for i, c := range lower[:n] {
+			if c >= 'A' && c <= 'Z' {
+				lower[i] = c | 0x20
+			}
+		}
+		h.Write(lower[:n])
+		name = name[n:]
+	}
+	return h.Sum64()
 }
 
 // Hash gives the hash for the signature that stands in field number self of the header. It reports false when all signatures together
 // would hash over MaxSigned bytes.
 func (s *Signed) Hash(names []string, c message.Canon, self int) ([]byte, bool) {
 	h := sha256.New()
-	taken := map[string]int{}
+	next := make(map[uint64]int, len(names))
 	for _, name := range names {
-		at, ok := s.take(name, taken, self)
-		if !ok {
+		at := s.take(s.hash(name), next, self)
+		if at < 0 {
 			continue
 		}
 		f := s.h.Fields[at]
 		if s.spent += len(f.Name) + len(f.Value); s.spent > MaxSigned {
 			return nil, false
 		}
-		message.HashField(h, c, f, false)
+		s.buffer = message.AppendField(s.buffer[:0], c, f, false)
+		h.Write(s.buffer)
 	}
 	own := s.h.Fields[self]
 	own.Value = Unsigned(own.Value)
@@ -52,20 +80,23 @@ func (s *Signed) Hash(names []string, c message.Canon, self int) ([]byte, bool) 
 	return h.Sum(nil), true
 }
 
-// take gives the next field of a name, from the bottom up; a name without one more signs its absence (RFC 6376 5.4.2). The signature's
-// own field was not there when it was made.
-func (s *Signed) take(name string, taken map[string]int, self int) (int, bool) {
-	fields := s.index[name]
-	for {
-		next := len(fields) - 1 - taken[name]
-		taken[name]++
-		if next < 0 {
-			return 0, false
-		}
-		if fields[next] != self {
-			return fields[next], true
+// take gives the next field of a name, from the bottom up, -1 for none: a name without one more signs its absence (RFC 6376 5.4.2). The
+// signature's own field was not there when it was made.
+func (s *Signed) take(name uint64, next map[uint64]int, self int) int {
+	at, begun := next[name]
+	if !begun {
+		var some bool
+		if at, some = s.last[name]; !some {
+			at = -1
 		}
 	}
+	if at == self && at >= 0 {
+		at = s.above[at]
+	}
+	if next[name] = -1; at >= 0 {
+		next[name] = s.above[at]
+	}
+	return at
 }
 
 // Verify reports whether a signature fits a hash.
