@@ -259,8 +259,13 @@ func (c *comparer) field(field string, adds, lacks *examined, gone bool) {
 	mine, others := keysOf(adds), keysOf(lacks)
 	for _, i := range adds.takers() {
 		for _, j := range lacks.takers() {
+			c.out.Steps++
 			if mine.excludes(i, others, j) || others.excludes(j, mine, i) {
 				continue
+			}
+			if c.out.Steps > maxAllSteps {
+				c.out.Undecided++
+				return
 			}
 			question := append(adds.decidedBy(i), lacks.decidedBy(j)...)
 			for _, q := range lacks.tagging(field, j) {

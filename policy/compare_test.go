@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -111,5 +112,22 @@ func TestCompare(t *testing.T) {
 		if !slices.Equal(lines, c.want) {
 			t.Errorf("%s: got\n%q, want\n%q", c.why, lines, c.want)
 		}
+	}
+}
+
+// TestComparisonIsBounded: two policies made to cost time are compared within the bound, and what was not decided is counted.
+func TestComparisonIsBounded(t *testing.T) {
+	long := func(action string) Source {
+		s := source("tagged: client.trusted => tag")
+		for i := range 300 {
+			when := fmt.Sprintf(`sender.domain == "d%d.example" && message.size > %d && helo.name.contains("%s%d")`, i%50, i, action, i)
+			s.Rules = append(s.Rules, RuleSource{Name: fmt.Sprintf("r%d", i), When: when, Action: action})
+		}
+		return s
+	}
+	v := testVocabulary(t)
+	c, err := Compare(v, long("accept"), v, long("discard"))
+	if most := maxAllSteps + 2*maxSteps + maxTries*tryCost; err != nil || c.Steps > most || c.Undecided == 0 {
+		t.Fatalf("%v, %d steps, at most %d, %d undecided", err, c.Steps, most, c.Undecided)
 	}
 }
