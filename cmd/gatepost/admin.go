@@ -110,6 +110,7 @@ func (d *daemon) adminRoutes() http.Handler {
 	}))
 	mux.HandleFunc("POST /page", answer(d.pageLink))
 	mux.HandleFunc("POST /reputation/learn", answer(d.learn))
+	mux.HandleFunc("POST /correspondents", answer(d.learnWritten))
 	mux.HandleFunc("GET /list", answer(func(r *http.Request) (any, error) { return d.showList(r.FormValue("name")) }))
 	mux.HandleFunc("POST /list", answer(d.changeList))
 	return mux

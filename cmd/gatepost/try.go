@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -49,7 +50,8 @@ added here is left out. A mailbox's messages are judged by the clock of their de
 each as if nothing were remembered but whom your users write to (Sent folders).
 
 --store keeps every decision with its evidence in the history of the policy's daemon, for
-gatepost explain and gatepost replay.`,
+gatepost explain and gatepost replay, and makes whom your users wrote to correspondents
+in its memory.`,
 		Example: "  gatepost try message.eml\n  gatepost try --ip 192.0.2.1 --helo mail.example.org --from bounces@example.org message.eml\n  gatepost try --since 30d /var/vmail",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -78,7 +80,11 @@ func try(c *cobra.Command, o tryOptions, path string) error {
 		return err
 	}
 	in := c.InOrStdin()
-	if path != "-" {
+	if text, one, err := mailbox.Pick(path); err != nil {
+		return err
+	} else if one {
+		in = bytes.NewReader(text)
+	} else if path != "-" {
 		f, err := os.Open(path)
 		if err != nil {
 			return err

@@ -3,10 +3,13 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/mail"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -38,6 +41,7 @@ type mailTry struct {
 	memory   *state.Embedded
 	own      *correspondent.Own
 	since    time.Time
+	written  []filter.Written // to whom, by Sent folders
 
 	mu     sync.Mutex
 	report *tryReport
@@ -77,6 +81,11 @@ func tryMailbox(c *cobra.Command, o tryOptions, path string) error {
 	if err = errors.Join(err, closed); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
+	if o.store {
+		if t.report.Learned, err = t.teach(c.Context(), o.policy); err != nil {
+			return err
+		}
+	}
 	t.report.Path, t.report.Policy, t.report.Since, t.report.Stored, t.report.Lost = path, o.policy, t.since, o.store, lost
 	if o.json {
 		return printJSON(c, t.report)
@@ -97,6 +106,7 @@ func (t *mailTry) learn(path string) error {
 		case mailbox.Sent:
 			for _, to := range writtenTo(header) {
 				steps = append(steps, rules.Wrote("", to)...)
+				t.written = append(t.written, filter.Written{To: to, At: m.Time})
 			}
 		case mailbox.Incoming, mailbox.Junk, mailbox.Trash:
 			if a, err := arrivalOf(header, t.file); err == nil && a.Recipient != noRecipient && a.Client.DaemonPort == "25" {
@@ -229,4 +239,46 @@ func (t *mailTry) one(judge *play.Judge, m mailbox.Message) {
 		return
 	}
 	t.report.add(m, a, result)
+}
+
+// writtenAtOnce is how many recipients the daemon is told of at once.
+const writtenAtOnce = 1000
+
+// teach tells the daemon whom our users wrote to; without a daemon it tells its memory. It gives how many were taken.
+func (t *mailTry) teach(ctx context.Context, policy string) (int, error) {
+	learned := 0
+	where := place{policy: policy}
+	for part := range slices.Chunk(t.written, writtenAtOnce) {
+		n := 0
+		err := where.ask("POST", "/correspondents", nil, part, &n)
+		var refused answerNo
+		switch {
+		case errors.As(err, &refused):
+			return learned, err
+		case err != nil:
+			return t.teachAlone(ctx)
+		}
+		learned += n
+	}
+	return learned, nil
+}
+
+// teachAlone writes into the memory of a daemon that does not run.
+func (t *mailTry) teachAlone(ctx context.Context) (int, error) {
+	log := slog.New(slog.DiscardHandler)
+	store, err := openStore(t.file, log)
+	if err != nil {
+		return 0, err
+	}
+	learned := filter.NewServer(filter.SettingsOf(t.file), filter.Deps{Resolver: t.resolver, Store: store, Log: log}).LearnWritten(ctx, t.written)
+	return learned, store.Close()
+}
+
+// learnWritten is the daemon's side of teach.
+func (d *daemon) learnWritten(r *http.Request) (any, error) {
+	var all []filter.Written
+	if err := json.NewDecoder(http.MaxBytesReader(nil, r.Body, maxBody)).Decode(&all); err != nil {
+		return nil, err
+	}
+	return d.filter.LearnWritten(r.Context(), all), nil
 }

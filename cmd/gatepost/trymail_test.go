@@ -195,6 +195,13 @@ func TestTryMailbox(t *testing.T) {
 		}
 	}
 	checkOneAndAll(t, dir, report)
+	if report.Learned != 2 {
+		t.Errorf("%d recipients of sent mail were learned, want 2", report.Learned)
+	}
+	out.Reset()
+	if status := execute([]string{"replay", "--policy", dir + "/policy.toml", "--since", "30d", dir + "/policy.toml"}, &out, &out); status != exitDone || !strings.Contains(out.String(), "2001") {
+		t.Errorf("gatepost replay: exit status %d\n%s", status, &out)
+	}
 }
 
 // checkOneAndAll: the text for people, and that one message by itself is judged as it was among the others.
@@ -213,6 +220,53 @@ func checkOneAndAll(t *testing.T, dir string, report tryReport) {
 		out.Reset()
 		if status := execute([]string{"try", "--policy", dir + "/policy.toml", c.Examples[0].File}, &out, &out); status != exitDone || c.Rule != "" && !strings.Contains(out.String(), "rule "+c.Rule) && !strings.Contains(out.String(), "X-Spam-Flag: YES") {
 			t.Errorf("gatepost try %s: exit status %d, want rule %s in\n%s", c.Examples[0].File, status, c.Rule, &out)
+		}
+	}
+}
+
+// TestTryMbox: an mbox, what cannot be told of some of its messages and why, and one of them by itself.
+func TestTryMbox(t *testing.T) {
+	server, err := resolvetest.NewServer(resolvetest.Must("firm.example MX 10 mail.firm.example\nfirm.example TXT \"v=spf1 ip4:192.0.2.1 -all\"\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	dir := t.TempDir()
+	write(t, dir+"/policy.toml", tryPolicy(t, server.Addr(), dir))
+	received := "Received: from mail.firm.example (unknown [192.0.2.1])\n\tby mx.example.net (Postfix) with ESMTP id 4F for <u@example.net>; x\n"
+	var box strings.Builder
+	for _, text := range []string{
+		"Return-Path: <a@firm.example>\n" + received + "From: a@firm.example\n\nhello\n",
+		// What stands below our own field is the sender's: it makes nobody trusted.
+		"Return-Path: <a@firm.example>\n" + received + "Received: by mx.example.net (Postfix, from userid 0) id 1\nReturn-Path: <root@example.net>\nFrom: a@firm.example\n\nhello\n",
+		"From: a@firm.example\n\nno Received\n",
+		"Return-Path: <a@firm.example>\nReceived: from mail.firm.example by mx.example.net with ESMTP id 4F; x\n" + received + "From: a@firm.example\n\nno address\n",
+		received + "From: a@firm.example\n\nno sender\n",
+	} {
+		fmt.Fprintf(&box, "From a@firm.example %s\n%s\n", time.Now().UTC().Format(time.ANSIC), text)
+	}
+	box.WriteString("From a@firm.example Tue Nov  3 12:00:00 2020\n" + received + "\ntoo old\n")
+	write(t, dir+"/Archive", box.String())
+	var out bytes.Buffer
+	if status := execute([]string{"try", "--policy", dir + "/policy.toml", dir + "/Archive"}, &out, &out); status != exitDone {
+		t.Fatalf("exit status %d\n%s", status, &out)
+	}
+	for _, want := range []string{
+		": 5 messages since", "         5      2       0     0         0        0          0        3  Archive\n",
+		"1: a Received field of our own machines names no address\n", "1: neither Return-Path nor a Received field tells the sender\n", "1: no Received field tells who the client was\n",
+	} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %q in\n%s", want, &out)
+		}
+	}
+	out.Reset()
+	if status := execute([]string{"try", "--policy", dir + "/policy.toml", dir + "/Archive#2"}, &out, &out); status != exitDone || !strings.Contains(out.String(), `client.ip          = "192.0.2.1"`) || !strings.Contains(out.String(), "spf=pass smtp.mailfrom=firm.example") {
+		t.Errorf("one of them: exit status %d\n%s", status, &out)
+	}
+	for args, want := range map[string]string{"--since x": "write for example 12h or 30d", "--ip 192.0.2.1": "the other flags go with one message"} {
+		out.Reset()
+		if status := execute(append(append([]string{"try", "--policy", dir + "/policy.toml"}, strings.Fields(args)...), dir+"/Archive"), &out, &out); status != exitUse || !strings.Contains(out.String(), want) {
+			t.Errorf("try %s: exit status %d, %s", args, status, &out)
 		}
 	}
 }

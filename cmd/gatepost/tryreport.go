@@ -67,6 +67,7 @@ type tryReport struct {
 	Reasons map[string]int `json:"unknown,omitempty"`
 	Stored  bool           `json:"stored"`
 	Lost    uint64         `json:"lost,omitempty"`
+	Learned int            `json:"correspondents,omitempty"` // recipients of sent mail that the daemon's memory was told of
 
 	instead  outcome // of a refusal that cannot be spoken
 	byFolder map[string]*folderTotal
@@ -264,6 +265,9 @@ func (r *tryReport) printNotes(out io.Writer) {
 		fmt.Fprintln(out, "gatepost explain ID says why, and gatepost replay what another policy would do; gatepost try FILE says why with today's DNS.")
 	} else {
 		fmt.Fprintln(out, "gatepost try FILE says why; with --store the decisions are kept, for gatepost explain ID and gatepost replay.")
+	}
+	if r.Learned > 0 {
+		fmt.Fprintf(out, "%d recipients of sent mail are correspondents in the daemon's memory now.\n", r.Learned)
 	}
 	if r.Lost > 0 {
 		fmt.Fprintf(out, "%d decisions could not be kept.\n", r.Lost)

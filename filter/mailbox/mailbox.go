@@ -15,6 +15,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strings"
 	"time"
 )
 
@@ -60,6 +61,38 @@ func Walk(path string, since time.Time, visit func(Message) error, failed func(n
 		return walkMbox(path, since, visit, failed)
 	}
 	return walkTree(path, since, visit, failed)
+}
+
+// errFound ends a walk at the message that was looked for.
+var errFound = errors.New("found")
+
+// Pick gives one message of an mbox by the name that Walk gives it: "file#3". It reports false for a name of another form.
+func Pick(name string) (text []byte, named bool, err error) {
+	i := strings.LastIndexByte(name, '#')
+	if i < 0 || strings.Trim(name[i+1:], "0123456789") != "" || name[i+1:] == "" {
+		return nil, false, nil
+	}
+	if many, err := IsMailbox(name[:i]); err != nil || !many {
+		return nil, false, nil
+	}
+	err = Walk(name[:i], time.Time{}, func(m Message) error {
+		if m.Name != name {
+			return nil
+		}
+		text = m.Text
+		return errFound
+	}, func(failed string, wrong error) {
+		if failed == name {
+			err = wrong
+		}
+	})
+	if errors.Is(err, errFound) {
+		return text, true, nil
+	}
+	if err == nil {
+		err = fmt.Errorf("%s has no message %s", name[:i], name[i+1:])
+	}
+	return nil, true, err
 }
 
 // readFile reads a whole message; one that the mail store has compressed with gzip is unpacked.

@@ -120,6 +120,17 @@ func TestMbox(t *testing.T) {
 			t.Errorf("%v\n%q\nwant\n%q", err, got, want)
 		}
 	}
+	box := filepath.Join(t.TempDir(), "box")
+	put(t, box, boxed)
+	if text, one, err := Pick(box + "#2"); err != nil || !one || string(text) != "Subject: two\n" {
+		t.Errorf("the second: %q, %v, %v", text, one, err)
+	}
+	if _, one, err := Pick(box + "#4"); !one || err == nil || !strings.Contains(err.Error(), "has no message 4") {
+		t.Errorf("a fourth: %v, %v", one, err)
+	}
+	if _, one, err := Pick(box); one || err != nil {
+		t.Errorf("the whole: %v, %v", one, err)
+	}
 	path := filepath.Join(t.TempDir(), "message.eml")
 	put(t, path, "From: a@example.org\n\nFrom x Tue Nov 24 12:00:00 2026\n")
 	if is, err := IsMailbox(path); err != nil || is {
