@@ -7,7 +7,7 @@ FUZZALL ?= 240
 CASES = ../shared/cases
 PACKAGES = postfix redis-server prometheus lintian rpmlint rpm mmdebstrap mandoc groff-base systemd
 # Packages that ./... leaves out, because they stand under testdata.
-HARNESS = ./testdata/postfix ./testdata/demo ./testdata/simulate ./testdata/soak ./testdata/packages
+HARNESS = ./testdata/postfix ./testdata/demo ./testdata/bench ./testdata/simulate ./testdata/soak ./testdata/packages
 # A Postfix is started by root: tests that need one are built by the user and run by sudo.
 SUDO = $(shell [ "$$(id -u)" = 0 ] || echo '-exec "sudo --preserve-env=GATEPOST_CI,GATEPOST_BINARY,GATEPOST_SOAK,GATEPOST_SEED"')
 
@@ -26,7 +26,7 @@ help:
 	@echo "make simulate      a month of mail through the filter, under policy.toml and under fixed limits"
 	@echo "make packages      deb and rpm for amd64 and arm64, in dist/"
 	@echo "make packages-test the packages: lintian, rpmlint, two equal builds, a life of each in a clean Debian 12, mail through its Postfix"
-	@echo "make bench         the benchmarks"
+	@echo "make bench         the benchmarks, and how cost grows with what a sender or an admin chooses"
 	@echo "make reloads       a thousand reloads under load"
 
 build:
@@ -84,6 +84,7 @@ packages-test: packages-needed packages
 
 bench:
 	go test -run '^$$' -bench . -benchmem ./...
+	@go run ./testdata/bench
 
 conformance: build
 	@./testdata/conformance.sh $(CASES)
