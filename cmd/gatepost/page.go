@@ -61,7 +61,7 @@ func (d *daemon) newPageOf() *page.Page {
 		Reputes: func(ctx context.Context, prefix string) ([]filter.Repute, error) {
 			return d.filter.Reputes(ctx, "", prefix)
 		},
-		Limits: d.filter.LimitNames,
+		Limits: func() []string { return d.filter.LimitNames() },
 		Levels: func(ctx context.Context, limit string) ([]filter.Level, error) {
 			return d.filter.Levels(ctx, limit, "")
 		},
