@@ -51,6 +51,15 @@ func (r Replayed) Changes(rec *history.Record, exact bool) []Change {
 	var out []Change
 	for i := -1; i < len(rec.Recipients); i++ {
 		was, is := lineOver(rec.Lines, i), lineOver(r.Lines, i)
+		if i >= 0 && was == nil && is == nil {
+			continue
+		}
+		if i >= 0 && was == nil { // it met what the message did
+			was = lineOver(rec.Lines, -1)
+		}
+		if i >= 0 && is == nil {
+			is = lineOver(r.Lines, -1)
+		}
 		c := Change{From: "accept", To: "accept"}
 		if i >= 0 {
 			c.Recipient = rec.Recipients[i].Address

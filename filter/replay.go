@@ -3,6 +3,7 @@ package filter
 import (
 	"log/slog"
 	"slices"
+	"strings"
 	"time"
 
 	"gatepost.example/filter/history"
@@ -13,8 +14,9 @@ import (
 // Replayer decides recorded sessions again under other settings. It asks nobody: what was not recorded stays unknown. It is safe for
 // concurrent use, but where limits are counted anew: then records must come one after the other, in the order of their time.
 type Replayer struct {
-	server  *Server
-	recount bool
+	server   *Server
+	recount  bool
+	compared []string // facts that name people and that rules compare
 }
 
 // Replayed is what came of a record.
@@ -25,11 +27,27 @@ type Replayed struct {
 	Ended   bool   // it would have ended before what was recorded of it
 }
 
-// NewReplayer gives a replayer under settings. With recount limits are counted anew, from an empty memory.
+// people are the facts that name people, so that the history may hold them as a hash.
+var people = []string{"auth.user", "sender.address", "sender.local", "rcpt.address", "rcpt.local", "author.address"}
+
+// NewReplayer gives a replayer under settings. With recount limits are counted anew, from an empty memory. A hidden name of a person is looked up
+// in lists; where a rule compares it otherwise, it is as good as not recorded.
 func NewReplayer(set *Settings, given map[string]policy.Value, recount bool) *Replayer {
-	return &Replayer{recount: recount, server: NewServer(set, Deps{
+	r := &Replayer{recount: recount, server: NewServer(set, Deps{
 		Log: slog.New(slog.DiscardHandler), Given: given, Store: state.NewEmbedded(replayCells, time.Time{}),
 	})}
+	for _, fact := range people {
+		if set.Policy.Compares(fact, history.IsRole) {
+			r.compared = append(r.compared, fact)
+		}
+	}
+	if r.compared != nil {
+		r.server.withheld = func(name string, v policy.Value) bool {
+			text, _ := v.Native().(string)
+			return strings.HasPrefix(text, history.Mark) && slices.Contains(r.compared, name)
+		}
+	}
+	return r
 }
 
 // replayCells bounds the memory of limits that are counted anew.
@@ -49,7 +67,7 @@ func (r *Replayer) Decide(rec *history.Record) Replayed {
 
 func (r *Replayer) session(rec *history.Record) *Session {
 	s := r.server.NewSession()
-	s.past = &past{record: rec, recount: r.recount}
+	s.past = &past{record: rec, recount: r.recount, absent: slices.Clip(r.compared)}
 	return s
 }
 

@@ -35,6 +35,7 @@ type Server struct {
 	onRecord func(Record)
 	pause    atomic.Pointer[time.Time] // until when everything is accepted; nil for never
 	history  Keeper
+	withheld func(name string, v policy.Value) bool // of records that are decided again; nil for nothing
 
 	mu     sync.Mutex
 	warned map[string]bool
@@ -121,6 +122,7 @@ func (s *Server) Reload(settings *Settings) {
 func (s *Server) newEvidence(p *policy.Policy) *policy.Evidence {
 	e := p.NewEvidence()
 	e.Give(s.given)
+	e.Withhold(s.withheld)
 	return e
 }
 

@@ -20,6 +20,8 @@ type Evidence struct {
 	fields ref.Val             // header as conditions see it
 	errors []string            // conditions that failed to evaluate, each rule once
 	given  map[string]Value    // facts that have a value whatever is published; nil for none
+
+	withheld func(name string, v Value) bool // says what is not made known; nil for nothing
 }
 
 // NewEvidence gives the empty evidence of a new session under p.
@@ -31,6 +33,9 @@ func (p *Policy) NewEvidence() *Evidence {
 // Give makes facts have a value whatever is published, for a policy's tests. They become known when they are published.
 func (e *Evidence) Give(values map[string]Value) { e.given = values }
 
+// Withhold keeps facts unknown that have such a value when they are published.
+func (e *Evidence) Withhold(such func(name string, v Value) bool) { e.withheld = such }
+
 // Publish makes a fact known. It panics on a name outside the vocabulary: that is a mistake in a check, found by its tests.
 func (e *Evidence) Publish(name string, v Value, at Stage) {
 	id, ok := e.policy.vocabulary.byName[name]
@@ -39,6 +44,9 @@ func (e *Evidence) Publish(name string, v Value, at Stage) {
 	}
 	if given, ok := e.given[name]; ok {
 		v = given
+	}
+	if e.withheld != nil && e.withheld(name, v) {
+		return
 	}
 	e.vals[id], e.at[id] = v.val, at
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"cel.dev/cel-go/common/ast"
+	"cel.dev/cel-go/common/operators"
 )
 
 // Lists and tables of pairs may stand in files that change. So that a decision can be taken again later, it can be asked what in them it
@@ -65,4 +66,53 @@ func (c *compiler) pairLookup(call ast.CallExpr) {
 		l.Fact, l.With = first.Name, second.Name
 	}
 	c.policy.looksUp(l)
+}
+
+// Compares reports whether a rule looks at the text of a fact in any other way than in lists, or by comparing it with texts that are harmless.
+func (p *Policy) Compares(fact string, harmless func(text string) bool) bool {
+	id, ok := p.vocabulary.byName[fact]
+	if !ok {
+		return false
+	}
+	return slices.ContainsFunc(p.rules, func(r *rule) bool {
+		found := false
+		walkExpr(r.whole.Expr(), nil, func(e ast.Expr, _ []string) bool {
+			if e.Kind() == ast.CallKind && p.isHarmless(e.AsCall(), id, harmless) {
+				return false
+			}
+			at, isFact := p.vocabulary.factAt(e)
+			found = found || isFact && at == id
+			return !isFact
+		})
+		return found
+	})
+}
+
+// isHarmless reports whether a call only looks a fact up in a list, or compares it with harmless texts.
+func (p *Policy) isHarmless(call ast.CallExpr, id factID, harmless func(text string) bool) bool {
+	switch call.FunctionName() {
+	case operators.In, operators.Equals, operators.NotEquals:
+	default:
+		return false
+	}
+	at, isFact := p.vocabulary.factAt(call.Args()[0])
+	other := call.Args()[1]
+	if !isFact || at != id {
+		at, isFact = p.vocabulary.factAt(other)
+		other = call.Args()[0]
+	}
+	if !isFact || at != id {
+		return false
+	}
+	texts := []ast.Expr{other}
+	if other.Kind() == ast.ListKind {
+		texts = other.AsList().Elements()
+	}
+	if name, _, ok := dottedName(other); ok && strings.HasPrefix(name, "list.") {
+		return true
+	}
+	return !slices.ContainsFunc(texts, func(e ast.Expr) bool {
+		text, ok := literalText(e)
+		return !ok || !harmless(text)
+	})
 }

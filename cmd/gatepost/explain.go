@@ -83,7 +83,7 @@ func explain(ctx context.Context, where *pastPlace, id, recipient string) (*filt
 	if err != nil {
 		return nil, err
 	}
-	file, err := recordedPolicy(ctx, r, rec.Policy)
+	file, err := recordedPolicy(ctx, r, rec.Policy, where.key())
 	x := filter.Explain(file, rec, index)
 	if file == nil {
 		x.Trouble = err.Error()

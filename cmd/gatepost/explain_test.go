@@ -16,10 +16,16 @@ import (
 // recordCases plays session files into a history and gives its folder, in which policy.toml names it.
 func recordCases(t *testing.T, names ...string) string {
 	t.Helper()
+	return recordUnder(t, nil, names...)
+}
+
+// recordUnder does the same, with the people hidden under a key.
+func recordUnder(t *testing.T, key []byte, names ...string) string {
+	t.Helper()
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "policy.toml"), "[server]\ndirectory = \""+dir+"\"\n")
 	store, err := history.Open(history.Config{
-		Path: filepath.Join(dir, "history.db"), Keep: 400 * 24 * time.Hour * 10, Size: 1 << 30, Now: func() time.Time { return testTime }, Log: slog.New(slog.DiscardHandler),
+		Path: filepath.Join(dir, "history.db"), Keep: 400 * 24 * time.Hour * 10, Size: 1 << 30, Key: key, Now: func() time.Time { return testTime }, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)

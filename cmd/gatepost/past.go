@@ -7,11 +7,13 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
 	"gatepost.example/filter"
 	"gatepost.example/filter/history"
+	"gatepost.example/policy"
 	"gatepost.example/policy/policyfile"
 )
 
@@ -67,8 +69,8 @@ func find(ctx context.Context, r *history.Reader, id string) (*history.Row, erro
 	return row, err
 }
 
-// recordedPolicy gives the policy that records were decided under, as it was.
-func recordedPolicy(ctx context.Context, r *history.Reader, identity string) (*policyfile.File, error) {
+// recordedPolicy gives the policy that records were decided under, as it was. With a key its lists hold what is hidden under it too.
+func recordedPolicy(ctx context.Context, r *history.Reader, identity string, key []byte) (*policyfile.File, error) {
 	text, matched, err := r.PolicyText(ctx, identity)
 	if err != nil {
 		return nil, err
@@ -76,11 +78,7 @@ func recordedPolicy(ctx context.Context, r *history.Reader, identity string) (*p
 	if text == "" {
 		return nil, errors.New("its text could not be kept without the password in it")
 	}
-	vocabulary, err := filter.Vocabulary()
-	if err != nil {
-		return nil, err
-	}
-	return policyfile.ParseWith("policy "+identity, []byte(text), vocabulary, policyfile.Reading{
+	return withHidden("policy "+identity, []byte(text), key, policyfile.Reading{
 		Now: time.Now(),
 		Lists: func(name string) (out []string) {
 			for _, m := range matched {
@@ -99,4 +97,37 @@ func recordedPolicy(ctx context.Context, r *history.Reader, identity string) (*p
 			return out
 		},
 	})
+}
+
+// withHidden reads a policy whose lists hold the people among their entries also as the history hides them.
+func withHidden(name string, text, key []byte, from policyfile.Reading) (*policyfile.File, error) {
+	vocabulary, err := filter.Vocabulary()
+	if err != nil {
+		return nil, err
+	}
+	file, err := policyfile.ParseWith(name, text, vocabulary, from)
+	if err != nil || key == nil {
+		return file, err
+	}
+	hidden := map[string][]string{}
+	for _, list := range file.Source().Lists {
+		for _, entry := range append(slices.Clone(list.Entries), list.More...) {
+			switch policy.KindOf(entry) {
+			case policy.KindAddress:
+				hidden[list.Name] = append(hidden[list.Name], history.HideAddress(entry, key))
+			case policy.KindUser:
+				if !strings.HasPrefix(entry, "file:") {
+					hidden[list.Name] = append(hidden[list.Name], "user:"+history.HideLocal(strings.TrimPrefix(entry, "user:"), key))
+				}
+			}
+		}
+	}
+	plain := from.Lists
+	from.Lists = func(name string) []string {
+		if plain == nil {
+			return hidden[name]
+		}
+		return append(plain(name), hidden[name]...)
+	}
+	return policyfile.ParseWith(name, text, vocabulary, from)
 }

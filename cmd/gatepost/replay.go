@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
 	"runtime"
 	"strconv"
 	"strings"
@@ -134,7 +135,11 @@ func (o *replayOptions) under(ctx context.Context, r *history.Reader, args []str
 		if err != nil {
 			return nil, err
 		}
-		replayer := filter.NewReplayer(filter.SettingsOf(file), nil, o.recount)
+		hidden, err := withHidden(file.Name, []byte(file.Text), o.where.key(), policyfile.Reading{Now: time.Now(), File: os.ReadFile})
+		if err != nil {
+			return nil, err
+		}
+		replayer := filter.NewReplayer(filter.SettingsOf(hidden), nil, o.recount)
 		return func(identity string) (*filter.Replayer, bool, error) {
 			return replayer, identity == file.Identity() && !o.recount, nil
 		}, nil
@@ -142,7 +147,7 @@ func (o *replayOptions) under(ctx context.Context, r *history.Reader, args []str
 	known := map[string]*filter.Replayer{}
 	return func(identity string) (*filter.Replayer, bool, error) {
 		if known[identity] == nil {
-			file, err := recordedPolicy(ctx, r, identity)
+			file, err := recordedPolicy(ctx, r, identity, o.where.key())
 			if err != nil {
 				return nil, false, err
 			}
