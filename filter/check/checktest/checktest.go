@@ -2,9 +2,12 @@
 package checktest
 
 import (
+	"runtime"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Bounds of Linear.
@@ -17,7 +20,7 @@ const (
 )
 
 // Linear fails the test when reading many copies of a piece is slower than linear: eight times the text at three times the price of
-// that, in the best of several tries, and only where it costs a quarter of a second. Anything quadratic takes seconds at this size.
+// that in processor time, in the best of several tries, and only where it costs a quarter of a second. Anything quadratic takes seconds at this size.
 func Linear(t testing.TB, head, piece string, read func(text string)) {
 	t.Helper()
 	if piece == "" {
@@ -41,8 +44,20 @@ func Linear(t testing.TB, head, piece string, read func(text string)) {
 	t.Errorf("%q again and again: %v for %d bytes, %v for %d", piece, bestFew, len(few), bestMany, len(many))
 }
 
+// spent gives the processor time that reading takes: a machine that is busy with something else changes it little.
 func spent(read func(string), text string) time.Duration {
-	start := time.Now()
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	before := used()
 	read(text)
-	return time.Since(start)
+	return used() - before
+}
+
+// used gives the processor time of this thread so far, in its own work.
+func used() time.Duration {
+	var r unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_THREAD, &r); err != nil {
+		panic(err) // getrusage(2): only for a wrong argument
+	}
+	return time.Duration(r.Utime.Nano())
 }
