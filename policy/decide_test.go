@@ -8,7 +8,7 @@ import (
 
 // source makes a Source of lines: "name: condition => reply or action [at_once] [observe]".
 func source(lines ...string) Source {
-	s := Source{DelayReject: true, Lists: []NamedList{{Name: "block", Entries: []string{"192.0.2.0/24", "bad.example", "spam@bad.example"}}}}
+	s := Source{DelayReject: true, Networks: networks, Lists: []NamedList{{Name: "block", Entries: []string{"192.0.2.0/24", "bad.example", "spam@bad.example"}}}}
 	for _, line := range lines {
 		name, rest, _ := strings.Cut(line, ": ")
 		when, does, _ := strings.Cut(rest, " => ")

@@ -32,7 +32,7 @@ func (c *compiler) lists() map[string]*List {
 				entries[i] = ""
 			}
 		}
-		list, wrong := NewList(append(entries, named.More...))
+		list, wrong := NewList(append(entries, named.More...), c.source.Networks())
 		for _, i := range slices.Sorted(maps.Keys(wrong)) {
 			if i < len(named.Entries) && strings.HasPrefix(named.Entries[i], "file:") {
 				continue

@@ -70,7 +70,7 @@ func FuzzList(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, entry string) {
-		l, wrong := NewList([]string{entry})
+		l, wrong := NewList([]string{entry}, networks())
 		if len(wrong) > 0 {
 			return
 		}

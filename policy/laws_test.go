@@ -60,7 +60,7 @@ func (a author) term() string {
 
 // policy writes up to six rules, of all kinds.
 func (a author) policy() Source {
-	s := Source{DelayReject: a.IntN(2) == 0, Lists: []NamedList{{Name: "block", Entries: []string{"192.0.2.0/24", "a", "b.example", "a@b.example"}}}}
+	s := Source{DelayReject: a.IntN(2) == 0, Networks: networks, Lists: []NamedList{{Name: "block", Entries: []string{"192.0.2.0/24", "a", "b.example", "a@b.example"}}}}
 	for i := range 1 + a.IntN(6) {
 		r := RuleSource{Name: fmt.Sprintf("r%d", i), When: a.condition(a.IntN(4)), Observe: a.IntN(5) == 0}
 		switch a.IntN(6) {

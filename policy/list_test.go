@@ -3,7 +3,12 @@ package policy
 import (
 	"strings"
 	"testing"
+
+	"github.com/gaissmai/bart"
 )
+
+// networks makes a table as those who read a policy do.
+func networks() Networks { return new(bart.Lite) }
 
 func TestKindOf(t *testing.T) {
 	for entry, want := range map[string]Kind{
@@ -52,7 +57,7 @@ func TestListHas(t *testing.T) {
 		{"of no kind", "alice example.org 192.0.2.1", NoKind, "", "alice example.org 192.0.2.1"},
 		{"an empty list", "", KindIP, "", "192.0.2.1"},
 	} {
-		l, wrong := NewList(strings.Fields(c.entries))
+		l, wrong := NewList(strings.Fields(c.entries), networks())
 		if len(wrong) > 0 {
 			t.Errorf("%s: %v", c.why, wrong)
 			continue
@@ -88,7 +93,7 @@ func TestListRefuses(t *testing.T) {
 		"a.example b.test":   `"a.example b.test" is neither a network, a domain, an address nor a user; a domain is example.org, its subdomains are .example.org`,
 		"10.0.0.0/255.0.0.0": `"10.0.0.0/255.0.0.0" is neither a network, a domain, an address nor a user; a domain is example.org, its subdomains are .example.org`,
 	} {
-		if _, wrong := NewList([]string{"alice", entry}); len(wrong) != 1 || wrong[1] == nil || wrong[1].Error() != want {
+		if _, wrong := NewList([]string{"alice", entry}, networks()); len(wrong) != 1 || wrong[1] == nil || wrong[1].Error() != want {
 			t.Errorf("%q: got %v, want %s", entry, wrong, want)
 		}
 	}

@@ -28,6 +28,7 @@ type Source struct {
 	Pairs       []NamedPairs // [pairs]
 	Rules       []RuleSource // [[rule]], in the file's order
 
+	Networks   func() Networks   // makes an empty table for the networks of a list; needed where there is a list
 	Conditions []ConditionSource // those that are no rule's, such as limits have
 }
 

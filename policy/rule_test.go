@@ -64,8 +64,9 @@ func TestWrongRules(t *testing.T) {
 // TestAllAtOnce: every mistake of a policy is told in one go, each at its rule.
 func TestAllAtOnce(t *testing.T) {
 	s := Source{
-		Lists:  []NamedList{{Name: "block", Entries: []string{"192.0.2.1/24", "good.example", ""}}, {Name: "Block"}, {Name: "in"}, {Name: "block"}},
-		Define: []Definition{{"a", "client.trustd"}},
+		Networks: networks,
+		Lists:    []NamedList{{Name: "block", Entries: []string{"192.0.2.1/24", "good.example", ""}}, {Name: "Block"}, {Name: "in"}, {Name: "block"}},
+		Define:   []Definition{{"a", "client.trustd"}},
 		Rules: []RuleSource{
 			{Name: "one", When: "a", Reply: "550 5.7.1 {client.pi}"},
 			{Name: "two", When: "client.trusted &&", Action: "acept"},

@@ -1,7 +1,9 @@
 package policy
 
 import (
+	"iter"
 	"maps"
+	"net/netip"
 	"regexp/syntax"
 	"slices"
 	"strings"
@@ -22,8 +24,8 @@ func (l *List) examples(kind Kind) []string {
 	}
 	switch kind {
 	case KindIP:
-		for p := range l.networks {
-			out = append(out, p.Addr().Unmap().String())
+		for p := range l.networks.All() {
+			out = append(out, p.Addr().String())
 		}
 	case KindUser:
 		add(l.users, "")
@@ -42,7 +44,7 @@ func (l *List) examples(kind Kind) []string {
 
 // with gives the list with more entries: texts of a kind.
 func (l *List) with(more []string, kind Kind) *List {
-	out := &List{maps.Clone(l.networks), slices.Clone(l.bits), maps.Clone(l.addresses), maps.Clone(l.domains), maps.Clone(l.below), maps.Clone(l.users)}
+	out := &List{&besides{Networks: l.networks}, maps.Clone(l.addresses), maps.Clone(l.domains), maps.Clone(l.below), maps.Clone(l.users)}
 	for _, text := range more {
 		if kind == KindUser {
 			text = userPrefix + text
@@ -50,6 +52,39 @@ func (l *List) with(more []string, kind Kind) *List {
 		_ = out.add(text) // what cannot be an entry is in no list
 	}
 	return out
+}
+
+// besides is a table with a few addresses more; the table itself stays as it is.
+type besides struct {
+	Networks
+	more []netip.Prefix
+}
+
+// Insert implements Networks.
+func (b *besides) Insert(network netip.Prefix) { b.more = append(b.more, network) }
+
+// Contains implements Networks.
+func (b *besides) Contains(addr netip.Addr) bool {
+	return slices.ContainsFunc(b.more, func(p netip.Prefix) bool { return p.Contains(addr) }) || b.Networks.Contains(addr)
+}
+
+// LookupPrefixLPM implements Networks.
+func (b *besides) LookupPrefixLPM(network netip.Prefix) (netip.Prefix, bool) {
+	if slices.Contains(b.more, network) {
+		return network, true
+	}
+	return b.Networks.LookupPrefixLPM(network)
+}
+
+// All implements Networks.
+func (b *besides) All() iter.Seq[netip.Prefix] {
+	return func(yield func(netip.Prefix) bool) {
+		for _, p := range slices.AppendSeq(slices.Clone(b.more), b.Networks.All()) {
+			if !yield(p) {
+				return
+			}
+		}
+	}
 }
 
 // sampleOf gives one short text that a pattern matches, "" where it finds none.

@@ -26,7 +26,7 @@ func (f Finding) String() string {
 // Analyse looks for what no single key shows: what the rules do together (policy.Analyse), and limits and lists of DNS that no rule reads.
 // The findings stand in the order of the file.
 func (f *File) Analyse() ([]Finding, *policy.Analysis) {
-	analysis := policy.Analyse(f.Vocabulary, f.source)
+	analysis := policy.Analyse(f.Vocabulary, f.withTables())
 	if analysis == nil {
 		return nil, nil
 	}

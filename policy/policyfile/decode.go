@@ -220,7 +220,7 @@ func (d *decoder) compile(f *File) {
 	f.source.DelayReject = f.Server.DelayReject
 	d.observeOthers(f)
 	f.source.Mildest = f.Recipients.Mixed == MixedMildest
-	compiled, problems := policy.Compile(f.Vocabulary, f.source)
+	compiled, problems := policy.Compile(f.Vocabulary, f.withTables())
 	f.Policy = compiled
 	for i, next := 0, 0; compiled != nil && i < len(f.Limits); i++ {
 		if f.Limits[i].when != "" {

@@ -143,7 +143,7 @@ func (d *decoder) limits(f *File, base *policy.Vocabulary) *policy.Vocabulary {
 	if err != nil {
 		return base // a name that is none was reported
 	}
-	conditions := policy.Conditions(guess, f.source)
+	conditions := policy.Conditions(guess, f.withTables())
 	next := 0
 	for i := range f.Limits {
 		l := &f.Limits[i]

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gaissmai/bart"
+
 	"gatepost.example/policy"
 )
 
@@ -219,11 +221,21 @@ func (d *decoder) listFile(f *File, list *policy.NamedList, path string, from Re
 	return nil
 }
 
+// newNetworks gives an empty table for the networks of a list. What it costs to ask it does not grow with their number.
+func newNetworks() policy.Networks { return new(bart.Lite) }
+
+// withTables gives the source with what its lists stand in.
+func (f *File) withTables() policy.Source {
+	source := f.source
+	source.Networks = newNetworks
+	return source
+}
+
 // Entry gives an entry of a list in the form in which facts are compared with it, or says why it can be none.
 func Entry(text string) (string, error) {
 	clean, err := entry(text)
 	if err == nil {
-		_, wrong := policy.NewList([]string{clean})
+		_, wrong := policy.NewList([]string{clean}, newNetworks())
 		err = wrong[0]
 	}
 	return clean, err
