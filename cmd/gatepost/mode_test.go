@@ -1,10 +1,12 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestMode: what an admin types, which line of the file is another one afterwards, and that the daemon follows it.
@@ -109,5 +111,23 @@ func TestPauseCommand(t *testing.T) {
 	}
 	if _, err := os.Stat(pauseFile(filepath.Join(dir, "state"))); err == nil {
 		t.Error("the file of a pause that was ended is left, so that a restart takes it up")
+	}
+}
+
+// TestPauseOverRestart: a daemon that starts in a pause takes it up; one that is over, or that cannot be read, is none.
+func TestPauseOverRestart(t *testing.T) {
+	for text, status := range map[string]int{
+		time.Now().Add(time.Hour).Format(time.RFC3339) + "\n": exitNo, time.Now().Add(-time.Hour).Format(time.RFC3339): exitDone, "soon": exitDone,
+	} {
+		dir := startDaemonWith(t, func(dir string) string {
+			if err := os.Mkdir(filepath.Join(dir, "state"), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			write(t, pauseFile(filepath.Join(dir, "state")), text)
+			return fmt.Sprintf(adminPolicy, dir)
+		})
+		if got, out := talk(t, dir, "status"); got != status || strings.Contains(out, "paused: everything is accepted until") != (status == exitNo) {
+			t.Errorf("pause %q: exit status %d, want %d\n%s", text, got, status, out)
+		}
 	}
 }

@@ -1,42 +1,69 @@
 package play
 
 import (
-	"fmt"
+	"bytes"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/tools/txtar"
 )
 
-// TestRepeatAndWait: what stands between repeat and end is played so many times, and the clock goes on by wait only.
-func TestRepeatAndWait(t *testing.T) {
-	const text = "why: a test\n-- policy --\nmode = \"enforce\"\n[[limit]]\nname = \"few\"\ncount = \"recipients\"\nper = [\"client.ip\"]\nrate = \"3/1h\"\n" +
-		"[[rule]]\nname = \"r\"\nwhen = 'over.few'\nreply = \"450 4.7.1 no {rcpt.address}\"\n-- session --\nconnect 192.0.2.1\nmail <a@example.org>\n" +
-		"repeat 4\nrcpt <u{n}@example.net>\nend\nwait 40m\nrcpt <v@example.net>\n-- want --\nrcpt 450 4.7.1 no u4@example.net\n"
-	c, err := ReadCase("a.txtar", []byte(text))
-	if err != nil {
-		t.Fatal(err)
+// FuzzCase: any bytes are a case or not, without a panic; of a case the section want is where txtar finds it, and writing anew what a run
+// without events brings changes nothing outside of it.
+func FuzzCase(f *testing.F) {
+	files, err := filepath.Glob("../../testdata/sessions/*.txtar")
+	if err != nil || len(files) < 20 {
+		f.Fatalf("%d session files, %v", len(files), err)
 	}
-	result, err := new(Policies).Play(c, nil, time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC))
-	if err != nil {
-		t.Fatal(err)
+	for _, path := range files {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(text)
 	}
-	for _, wrong := range result.Check(c) {
-		t.Error(wrong)
-	}
+	f.Add([]byte("why: x\n-- facts --\nclient.ip = 192.0.2.1\n-- want --\n"))
+	f.Add([]byte("why: x\n-- session --\nquit\n--  want  -- \r\ndata none\n-- after --\n"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		c, err := ReadCase("x", text)
+		if err != nil {
+			return
+		}
+		at := wantSection(text)
+		if bytes.IndexByte(text, '\r') < 0 {
+			for _, section := range txtar.Parse(text).Files {
+				if section.Name == "want" && strings.TrimSpace(string(section.Data)) != strings.TrimSpace(string(text[at.from:at.to])) {
+					t.Fatalf("want is %q, found %q", section.Data, text[at.from:at.to])
+				}
+			}
+		}
+		updated := (&Result{}).Update(text)
+		if !bytes.HasPrefix(updated, text[:at.from]) || !bytes.HasSuffix(updated, text[at.to:]) {
+			t.Fatalf("%q becomes %q", text, updated)
+		}
+		if again, err := ReadCase("x", updated); err != nil || again.Why != c.Why || len(again.Session) != len(c.Session) || len(again.Facts) != len(c.Facts) {
+			t.Fatalf("%q is no case any more: %v", updated, err)
+		}
+	})
 }
 
-func TestRepeatRefuses(t *testing.T) {
-	for session, want := range map[string]string{
-		"repeat":                             "session:1: repeat needs a word behind it",
-		"repeat x\nend":                      "session:1: repeat takes a number of times up to 50000, as in repeat 200",
-		"repeat 2\nrset":                     "session:1: repeat without end",
-		"repeat 2\nrepeat 2\nrset\nend\nend": "session:1: repeat without end; one does not stand within another",
-		"rset\nend":                          "session:2: end without repeat",
-		"repeat 40000\nrset\nrset\nend":      fmt.Sprintf("session:1: more than %d commands", maxCommands),
-	} {
-		_, err := ReadCase("a.txtar", []byte("why: a test\n-- session --\n"+session+"\n-- want --\n"))
-		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%q: %v, want %q", session, err, want)
+// TestPoliciesAreKept: cases that share a policy compile it once, and do not disturb each other.
+func TestPoliciesAreKept(t *testing.T) {
+	policies := &Policies{}
+	for _, role := range []string{"mx", "submission", "mx"} {
+		c, err := ReadCase("x", []byte("why: x\n-- policy --\nmode = \"enforce\"\n[[rule]]\nname = \"users\"\nwhen = 'server.role == \"submission\"'\nreply = \"550 5.7.1 no\"\n-- facts --\nserver.role = "+role+"\n-- want --\n"))
+		if err != nil {
+			t.Fatal(err)
 		}
+		r, err := policies.Play(c, nil, time.Now())
+		if err != nil || len(r.Events) != 1 || (r.Events[0].Rule == "users") != (role == "submission") {
+			t.Errorf("%s: %v, %v", role, r, err)
+		}
+	}
+	if len(policies.byText) != 1 {
+		t.Errorf("%d policies are kept, want 1", len(policies.byText))
 	}
 }
