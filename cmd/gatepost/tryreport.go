@@ -181,7 +181,7 @@ func (r *tryReport) print(out io.Writer) error {
 	for _, f := range r.Folders {
 		total += f.Total
 	}
-	fmt.Fprintf(out, "%s: %d messages since %s, as %s would judge them with today's DNS, every rule that is not observed enforced\n\n",
+	fmt.Fprintf(out, "%s: %d messages since %s, as %s would judge them with today's DNS, were it enforced\n\n",
 		r.Path, total, r.Since.Format(time.DateOnly), r.Policy)
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprint(w, "messages\t")

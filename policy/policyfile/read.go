@@ -54,15 +54,6 @@ func text(into *string, check func(string) error) reader {
 // anyText is the check that every text passes.
 func anyText(string) error { return nil }
 
-// none takes a text that must be empty in this version.
-func none(why string) reader {
-	return func(d *decoder, path string, value any) {
-		if v, ok := value.(string); !ok || v != "" {
-			d.wrong(path, "%s; write \"\" or remove the key", why)
-		}
-	}
-}
-
 // word reads one of a few words.
 func word[T ~string](into *T, words ...T) reader {
 	return func(d *decoder, path string, value any) {
