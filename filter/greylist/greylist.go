@@ -43,6 +43,8 @@ func (r Rules) Judge(key string, seen state.Result, now time.Time) (wait time.Du
 	case seen.Cell.A >= 2: // known
 		touch.Keep = r.MaxAge
 		return 0, []state.Step{touch}
+	case age < -r.Delay: // the clock was set back since: nobody waits until it has caught up
+		return r.Delay, []state.Step{{Op: state.Clear, Table: table, Key: key}, touch}
 	case age < r.Delay:
 		return r.Delay - age, nil
 	case age > r.Window:

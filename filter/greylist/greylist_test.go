@@ -26,11 +26,13 @@ func visit(s state.Store, key string, at time.Time) time.Duration {
 func TestVisits(t *testing.T) {
 	type step struct{ after, want time.Duration } // after noon
 	for name, steps := range map[string][]step{
-		"comes back in time":       {{0, 5 * time.Minute}, {10 * time.Minute, 0}, {11 * time.Minute, 0}},
-		"exactly as it was told":   {{0, 5 * time.Minute}, {5 * time.Minute, 0}},
-		"too early waits the rest": {{0, 5 * time.Minute}, {time.Minute, 4 * time.Minute}, {4 * time.Minute, time.Minute}, {5 * time.Minute, 0}},
-		"at the end of the window": {{0, 5 * time.Minute}, {day, 0}},
-		"too late starts again":    {{0, 5 * time.Minute}, {day + time.Second, 5 * time.Minute}, {day + 6*time.Minute, 0}},
+		"comes back in time":        {{0, 5 * time.Minute}, {10 * time.Minute, 0}, {11 * time.Minute, 0}},
+		"exactly as it was told":    {{0, 5 * time.Minute}, {5 * time.Minute, 0}},
+		"too early waits the rest":  {{0, 5 * time.Minute}, {time.Minute, 4 * time.Minute}, {4 * time.Minute, time.Minute}, {5 * time.Minute, 0}},
+		"at the end of the window":  {{0, 5 * time.Minute}, {day, 0}},
+		"too late starts again":     {{0, 5 * time.Minute}, {day + time.Second, 5 * time.Minute}, {day + 6*time.Minute, 0}},
+		"a clock set back by hours": {{0, 5 * time.Minute}, {-10 * time.Hour, 5 * time.Minute}, {-10*time.Hour + 6*time.Minute, 0}},
+		"a clock set back a little": {{0, 5 * time.Minute}, {-time.Minute, 6 * time.Minute}, {6 * time.Minute, 0}},
 		"early does not count as late": {
 			{0, 5 * time.Minute}, {time.Minute, 4 * time.Minute}, {day + time.Second, 5 * time.Minute},
 		},
