@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -185,8 +186,14 @@ func (s *Store) tell(before, err error) {
 	s.told, s.toldAt = lost, now
 }
 
-// write puts a batch into the database, in one transaction.
-func (s *Store) write(batch []added) error {
+// write puts a batch into the database, in one transaction. A panic is an error like others: the writer goes on with the next batch.
+func (s *Store) write(batch []added) (err error) {
+	defer func() {
+		if reason := recover(); reason != nil {
+			s.config.Log.Error("the history's writer panicked", "panic", reason, "stack", string(debug.Stack()))
+			err = fmt.Errorf("a fault in the writer: %v", reason)
+		}
+	}()
 	now := s.config.Now()
 	expire := now.Sub(s.expired) >= time.Minute
 	if len(batch) == 0 && !expire {

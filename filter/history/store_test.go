@@ -184,6 +184,25 @@ func reader(t *testing.T, path string) *Reader {
 	return r
 }
 
+// TestWriterOutlivesAPanic: a record that the writer cannot take is lost, and the daemon writes the next.
+func TestWriterOutlivesAPanic(t *testing.T) {
+	s, _, log := openTest(t, nil)
+	s.Add(fullRecord(1), &Policy{Identity: "0011223344556677-89abcdef", Matches: func(*Record) []Match { panic("matches") }})
+	for range 1000 {
+		if _, lost := s.Counts(); lost > 0 {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	s.Add(fullRecord(2), &Policy{Identity: "0011223344556677-89abcdef"})
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if kept, lost := s.Counts(); kept != 1 || lost != 1 || !strings.Contains(log.text(), "the history's writer panicked") {
+		t.Errorf("%d kept, %d lost, log %q", kept, lost, log.text())
+	}
+}
+
 // TestStoreFindsWhatWasAdded: by each of its ids, with everything that it held, over several blocks and restarts.
 func TestStoreFindsWhatWasAdded(t *testing.T) {
 	s, path, _ := openTest(t, nil)
