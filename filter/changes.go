@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -286,8 +288,13 @@ func (p Replay) Run(ctx context.Context, from *history.Reader) (*Report, error) 
 	return &all.Report, errors.Join(failures...)
 }
 
-// blocks is one worker.
-func (p Replay) blocks(blocks <-chan history.Block, into *tally, mu *sync.Mutex) error {
+// blocks is one worker. A panic is an error: the daemon decides again too, for its page.
+func (p Replay) blocks(blocks <-chan history.Block, into *tally, mu *sync.Mutex) (err error) {
+	defer func() {
+		if reason := recover(); reason != nil {
+			err = fmt.Errorf("a fault in deciding again: %v\n%s", reason, debug.Stack())
+		}
+	}()
 	unpacker, err := history.NewUnpacker()
 	if err != nil {
 		return err

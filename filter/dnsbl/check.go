@@ -6,7 +6,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
 
 	"gatepost.example/filter/check"
 	"gatepost.example/filter/resolve"
@@ -121,7 +120,7 @@ func passing(findings []check.Finding) []string {
 // ask puts all questions at once: each subject to each list.
 func (d *dnsbl) ask(ctx context.Context, r resolve.Resolver, subjects []string) check.Outcome {
 	listings := make([]Listing, len(subjects)*len(d.lists))
-	var work sync.WaitGroup
+	var work resolve.Group
 	for i, subject := range subjects {
 		for j, l := range d.lists {
 			if !d.watch.Usable(l) {

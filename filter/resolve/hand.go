@@ -3,6 +3,7 @@ package resolve
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 )
 
 // AtHand is a Resolver that can tell what it would have to ask. A check whose answers are all at hand need not wait.
@@ -50,7 +51,7 @@ func Ahead(r Resolver, name string, t Type) {
 func All(ctx context.Context, r Resolver, names []string, t Type) []*Answer {
 	answers := make([]*Answer, len(names))
 	hand, _ := r.(AtHand)
-	var work sync.WaitGroup
+	var work Group
 	for i, name := range names {
 		if hand != nil {
 			if answers[i] = hand.AtHand(name, t); answers[i] != nil {
@@ -65,4 +66,31 @@ func All(ctx context.Context, r Resolver, names []string, t Type) []*Answer {
 	}
 	work.Wait()
 	return answers
+}
+
+// Group is work that is done at once, each on a goroutine of its own. What panics there panics where it is waited for, so that it is the trouble of
+// one check and not the end of the program.
+type Group struct {
+	work  sync.WaitGroup
+	fault atomic.Pointer[any]
+}
+
+// Go begins one more.
+func (g *Group) Go(do func()) {
+	g.work.Go(func() {
+		defer func() {
+			if reason := recover(); reason != nil {
+				g.fault.CompareAndSwap(nil, &reason)
+			}
+		}()
+		do()
+	})
+}
+
+// Wait waits for all, and panics with what one of them panicked with.
+func (g *Group) Wait() {
+	g.work.Wait()
+	if reason := g.fault.Load(); reason != nil {
+		panic(*reason)
+	}
 }
