@@ -138,7 +138,9 @@ const maxWarnings = 1000
 func (s *Server) warnOnce(log *slog.Logger, what string) {
 	s.mu.Lock()
 	said := s.warned[what] || len(s.warned) >= maxWarnings
-	s.warned[what] = true
+	if !said { // what is remembered is bounded: a warning may hold what a sender wrote
+		s.warned[what] = true
+	}
 	s.mu.Unlock()
 	if !said {
 		log.Warn("evaluation", "problem", what)

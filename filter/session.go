@@ -3,6 +3,7 @@ package filter
 import (
 	"log/slog"
 	"net/netip"
+	"runtime/debug"
 	"time"
 
 	"gatepost.example/filter/check"
@@ -265,8 +266,8 @@ func (s *Session) EndOfMessage(queueID string) (Response, Edits) {
 	response, edits := s.judge(t, t.header.Size()+t.size)
 	s.measureMessage(t, response, edits)
 	t.refused = response.Verb == Refuse
-	s.learn(t, true)
-	s.keepMessage(t, true)
+	s.guarded("what a message says for later", func() { s.learn(t, true) })
+	s.guarded("the record of a message", func() { s.keepMessage(t, true) })
 	s.drop()
 	return response, edits
 }
@@ -320,9 +321,19 @@ func (s *Session) Abort() {
 		return
 	}
 	s.leaveMessage(s.msg)
-	s.learn(s.msg, false)
-	s.keepMessage(s.msg, false)
+	s.guarded("what a message says for later", func() { s.learn(s.msg, false) })
+	s.guarded("the record of a message", func() { s.keepMessage(s.msg, false) })
 	s.drop()
+}
+
+// guarded does what nobody waits for. A panic in it is logged, and the session goes on: the answer is decided already.
+func (s *Session) guarded(what string, do func()) {
+	defer func() {
+		if reason := recover(); reason != nil {
+			s.log.Error("a session panicked and goes on", "at", what, "id", s.id(), "panic", reason, "stack", string(debug.Stack()))
+		}
+	}()
+	do()
 }
 
 func (s *Session) drop() {
@@ -348,7 +359,7 @@ func (s *Session) Close() {
 		s.leaveConnection()
 	}
 	s.Abort()
-	s.keepConnection()
+	s.guarded("the record of a connection", s.keepConnection)
 	s.conn.tasks.stop()
 	s.server.measureFindings(s.conn.tasks)
 	s.remember(s.conn.leaving)

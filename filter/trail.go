@@ -216,13 +216,12 @@ func (s *Session) appendOutcome(out []history.Outcome, i int, one *task, t *tran
 		return out
 	}
 	found := one.read
-	if found == nil {
-		select {
-		case <-one.done:
-			found = &one.outcome // nobody asked, but another policy may
-		default:
-			return out
-		}
+	switch {
+	case found != nil:
+	case one.over():
+		found = &one.outcome // nobody asked, but another policy may
+	default:
+		return out
 	}
 	return append(out, history.Outcome{
 		Check: one.check.Name(), Starts: one.check.Starts(), Published: s.when(one, t), Stage: one.stage,

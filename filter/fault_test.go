@@ -1,0 +1,97 @@
+package filter
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+
+	"gatepost.example/filter/check"
+	"gatepost.example/filter/history"
+	"gatepost.example/filter/resolve"
+)
+
+// faulty is a check whose work panics.
+type faulty struct{ check.Check }
+
+func (faulty) Start(*check.Input) func(context.Context) check.Outcome {
+	return func(context.Context) check.Outcome { panic("a check is broken") }
+}
+
+// notingKeeper keeps records, or panics.
+type notingKeeper struct {
+	broken bool
+	kept   []*history.Record
+}
+
+func (k *notingKeeper) Add(r *history.Record, _ *history.Policy) {
+	if k.broken {
+		panic("the history is broken")
+	}
+	k.kept = append(k.kept, r)
+}
+
+// TestPanicsEndNoSession: whatever panics, a check on the session's own goroutine or the record of a message, the client gets the answer of the
+// rules, and so does its next message.
+func TestPanicsEndNoSession(t *testing.T) {
+	s := newSite(t, `
+[[rule]]
+name = "verdict"
+when = 'spf.result == "temperror" && header("X-Verdict").exists(v, v == "NO")'
+reply = "451 4.7.1 no"
+`)
+	var log strings.Builder
+	s.server.log = slog.New(slog.NewTextHandler(&log, nil))
+	s.server.history = &notingKeeper{broken: true}
+	set := s.server.settings.Load()
+	for i := range set.checks {
+		if set.checks[i].name == "spf" {
+			set.checks[i].check = faulty{set.checks[i].check}
+		}
+	}
+	session, _ := s.open("192.0.2.1")
+	for range 2 {
+		code, at := s.mail(session, "", "u@example.net")
+		s.want(fmt.Sprint(code, " ", at), "451 data", "a message whose check panics")
+	}
+	session.Mail(Sender{Address: "a@example.org"})
+	session.Abort()
+	session.Close()
+	for _, text := range []string{"a check is broken", "the history is broken"} {
+		if !strings.Contains(log.String(), text) {
+			t.Errorf("the log does not say %q", text)
+		}
+	}
+}
+
+// TestWarningsAreBounded: a warning may hold what a sender wrote, so what is remembered as said does not grow for ever.
+func TestWarningsAreBounded(t *testing.T) {
+	s := newSite(t, "")
+	for i := range 3 * maxWarnings {
+		s.server.warnOnce(s.server.log, fmt.Sprint("a field named ", i))
+	}
+	if n := len(s.server.warned); n > maxWarnings {
+		t.Errorf("%d warnings are remembered, at most %d should be", n, maxWarnings)
+	}
+}
+
+// atHand is a resolver that has every answer at hand.
+type atHand struct{ resolve.Resolver }
+
+func (a atHand) AtHand(name string, t resolve.Type) *resolve.Answer {
+	return a.Lookup(context.Background(), name, t)
+}
+func (atHand) Ahead(string, resolve.Type) {}
+
+// TestUnreadOutcomesAreKept: what a check found is kept for another policy, also when it ran at once and no rule came to read it.
+func TestUnreadOutcomesAreKept(t *testing.T) {
+	s := newSite(t, harsh)
+	k := &notingKeeper{}
+	s.server.history, s.server.resolver = k, atHand{s.server.resolver}
+	s.want(s.visit("192.0.2.1", "", "nobody@example.net"), "550 rcpt", "the recipient")
+	if len(k.kept) != 1 || !slices.ContainsFunc(k.kept[0].Outcomes, func(o history.Outcome) bool { return o.Check == "spf" }) {
+		t.Errorf("kept %+v, want the outcome of SPF", k.kept)
+	}
+}
