@@ -4,9 +4,10 @@
 //	MTA --milter--> session --facts--> collect --findings--> evidence --> decide --> decision --> reply --milter--> MTA
 //	                (what the          (checks, started       (grows       (package       |         (the only
 //	                 MTA said)          early, awaited late)   only)        policy)       |          encoder)
-//	                                                                                       `-> log
+//	                                                                                       `-> log, metrics, history
 //
 // server.go holds what all sessions share, session.go turns milter events into facts, collect.go runs the checks, registry.go lists
-// them, reply.go turns a decision into replies and header edits. A newcomer reads on in policy/decide.go, registry.go and
+// them, reply.go turns a decision into replies and header edits. trail.go notes what the history keeps; past.go and replay.go have the session
+// decide a record again, explain.go says why it ended as it did. A newcomer reads on in policy/decide.go, registry.go and
 // iprev/check.go.
 package filter

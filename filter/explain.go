@@ -175,6 +175,9 @@ func (w *words) verdict() string {
 		}
 		text += ", would have been " + strings.Join(woulds, "; ")
 	}
+	if len(l.Harsher) > 0 {
+		text += ", where other recipients by themselves would have met " + strings.Join(l.Harsher, "; ")
+	}
 	if l.Paused {
 		text += ", for everything was accepted in a pause"
 	}

@@ -363,3 +363,32 @@ func BenchmarkReplay(b *testing.B) {
 		r.Decide(kept[i%len(kept)])
 	}
 }
+
+// TestAnotherPolicyNeverGuesses: what was not recorded is unknown, what a refusal had ended would go further, and limits that are counted anew
+// change what a limit changes.
+func TestAnotherPolicyNeverGuesses(t *testing.T) {
+	refuses := "mode = \"enforce\"\n[[rule]]\nname = \"all\"\nwhen = 'client.ip != \"192.0.2.77\"'\nreply = \"550 5.7.1 no\"\n"
+	takes := "mode = \"enforce\"\n"
+	limits := takes + "[[limit]]\nname = \"few\"\ncount = \"messages\"\nper = [\"client.ip\"]\nrate = \"2/1d\"\n[[rule]]\nname = \"few\"\nwhen = 'over.few'\nreply = \"450 4.7.1 no\"\n"
+	count := func(recorded, under string, recount bool) (same, changed, further, unknown int) {
+		var kept keeper
+		g := newGenerator(t, recorded, 5, &kept)
+		for range 300 {
+			g.session()
+		}
+		r, all := NewReplayer(SettingsOf(parsed(t, under)), nil, recount), newTally()
+		for _, rec := range kept {
+			all.note(rec, r.Decide(rec), false)
+		}
+		return all.Same, all.Changed, all.Further, all.Unknown
+	}
+	if same, changed, further, unknown := count(refuses, takes, false); further < 100 || changed > 20 || unknown > 0 { // a relay's and local mail, which was tagged, changes
+		t.Errorf("a milder policy: %d the same, %d changed, %d further, %d unknown", same, changed, further, unknown)
+	}
+	if same, changed, _, unknown := count(takes, limits, false); unknown < 100 || changed != 0 {
+		t.Errorf("a limit that was not there: %d the same, %d changed, %d unknown", same, changed, unknown)
+	}
+	if same, changed, _, unknown := count(takes, limits, true); changed < 50 || unknown > 40 {
+		t.Errorf("the limit counted anew: %d the same, %d changed, %d unknown", same, changed, unknown)
+	}
+}

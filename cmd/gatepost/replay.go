@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -113,6 +114,7 @@ func (o *replayOptions) run(c *cobra.Command, args []string) error {
 	if p.Under, err = o.under(c.Context(), policies, args); err != nil {
 		return err
 	}
+	debug.SetGCPercent(replayGarbage)
 	report, err := p.Run(c.Context(), r)
 	if err != nil {
 		return err
@@ -127,6 +129,9 @@ func (o *replayOptions) run(c *cobra.Command, args []string) error {
 	}
 	return failed(c.OutOrStdout(), report, checks, o.asJSON)
 }
+
+// replayGarbage lets the heap grow to several times what is in use, some megabytes, before it is swept.
+const replayGarbage = 800
 
 // under gives the policy that records are decided under: the new one, or that of each record.
 func (o *replayOptions) under(ctx context.Context, r *history.Reader, args []string) (func(string) (*filter.Replayer, bool, error), error) {
