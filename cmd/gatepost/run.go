@@ -156,7 +156,7 @@ func (d *daemon) wire() error {
 		return errors.Join(err, d.closeStores())
 	}
 	d.watch = dnsbl.NewWatch(d.resolver, d.log, time.Now)
-	settings, err := d.settings(d.file)
+	settings, err := settingsOf(d.file)
 	if err != nil {
 		return errors.Join(err, d.closeStores())
 	}
@@ -185,8 +185,8 @@ func openStore(file *policyfile.File, log *slog.Logger) (state.Store, error) {
 	return state.Open(filepath.Join(file.Server.Directory, "state.db"), maxCells, time.Now, log)
 }
 
-// settings gives what sessions follow under a policy file, with the tables that it names opened.
-func (d *daemon) settings(file *policyfile.File) (*filter.Settings, error) {
+// settingsOf gives what sessions follow under a policy file, with the tables that it names opened.
+func settingsOf(file *policyfile.File) (*filter.Settings, error) {
 	set := filter.SettingsOf(file)
 	if file.Submission.LoginMaps == "" {
 		return set, nil
@@ -254,7 +254,7 @@ func (d *daemon) reload(why string) error {
 	file, err := loadPolicy(d.path)
 	var settings *filter.Settings
 	if err == nil {
-		settings, err = d.settings(file)
+		settings, err = settingsOf(file)
 	}
 	if err != nil {
 		d.mu.Lock()

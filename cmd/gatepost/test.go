@@ -1,16 +1,21 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"gatepost.example/cmd/gatepost/setup"
+	"gatepost.example/filter"
 	"gatepost.example/filter/play"
+	"gatepost.example/policy/policyfile"
 )
 
 // testTime is the moment at which session files are played, so that the same file always gives the same result.
@@ -24,7 +29,7 @@ type tester struct {
 }
 
 func newTest() *cobra.Command {
-	t := &tester{}
+	t := &tester{policies: play.Policies{Reading: policyfile.Reading{Now: testTime, File: readIfThere, Tested: true}, Settings: testSettings}}
 	c := &cobra.Command{
 		Use:   "test CASE.txtar...",
 		Short: "Play sessions against a policy, without DNS: a policy's unit tests",
@@ -34,6 +39,9 @@ and changes below it), what happens, and what must come of it. What happens is e
 whole session: a DNS zone, what the client does, the messages; or facts, one NAME = VALUE
 a line: then all else is that of an ordinary stranger's message, so that one rule can be
 tested in a few lines. No question leaves the machine; a bug report is such a file.
+
+Files that the policy names for its lists, pairs and login maps are read where they are
+there, and empty where they are not; what gatepost list add wrote is left out.
 
 In a session "wait 15m" lets time pass, and "repeat 200" plays what stands before "end" so
 often, with the number in the place of {n}.
@@ -67,6 +75,27 @@ Exit status 0: all ended as wanted; 1: some did not; 2: a file cannot be played.
 	c.Flags().BoolVarP(&t.verbose, "verbose", "v", false, "print each stage, each finding and the rule that decided")
 	c.Flags().BoolVar(&t.update, "update", false, "write what came into the files, in the place of what was wanted")
 	return c
+}
+
+// readIfThere gives a file, and nothing where there is none: cases are played on other machines too.
+func readIfThere(path string) ([]byte, error) {
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return text, err
+}
+
+// testSettings gives what the sessions of cases follow: login maps are asked where their files are there, and none that has a server.
+func testSettings(file *policyfile.File) (*filter.Settings, error) {
+	if strings.Contains(file.Submission.LoginMaps, "socketmap:") {
+		return filter.SettingsOf(file), nil
+	}
+	set, err := settingsOf(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return filter.SettingsOf(file), nil
+	}
+	return set, err
 }
 
 // one plays one file. It reports whether all came as wanted.

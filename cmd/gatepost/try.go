@@ -13,7 +13,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"gatepost.example/filter"
 	"gatepost.example/filter/dnsbl"
 	"gatepost.example/filter/mailbox"
 	"gatepost.example/filter/message"
@@ -103,7 +102,11 @@ func try(c *cobra.Command, o tryOptions, path string) error {
 	resolver := newResolver(file, slog.New(slog.DiscardHandler))
 	defer resolver.Close()
 	said.Client.Name = play.VerifiedName(context.Background(), resolver, said.Client.Addr)
-	set, watch := filter.SettingsOf(file), dnsbl.NewWatch(resolver, slog.New(slog.DiscardHandler), time.Now)
+	set, err := settingsOf(file)
+	if err != nil {
+		return err
+	}
+	watch := dnsbl.NewWatch(resolver, slog.New(slog.DiscardHandler), time.Now)
 	watch.Follow(set.Lists)
 	watch.Test(context.Background())
 	result, err := play.Message(set, resolver, watch, time.Now(), said, header, body)

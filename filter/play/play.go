@@ -56,7 +56,11 @@ const defaultMTA = "mx.example.net"
 
 // Policies keeps the policies of cases that were played, so that those that share one compile it once.
 type Policies struct {
-	Keep filter.Keeper // gets every message with its evidence; nil for nobody
+	Keep    filter.Keeper      // gets every message with its evidence; nil for nobody
+	Reading policyfile.Reading // what the policies may read; by itself nothing
+
+	// Settings gives what sessions follow under a policy, with the tables that it names opened; nil for none opened.
+	Settings func(*policyfile.File) (*filter.Settings, error)
 
 	byText map[string]*policyfile.File
 }
@@ -80,7 +84,13 @@ func (known *Policies) Play(c *Case, load Loader, now time.Time) (*Result, error
 	if err != nil {
 		return nil, fmt.Errorf("%s: dns: %w", c.Name, err)
 	}
-	p := newPlayer(filter.SettingsOf(file), zone, nil, given, now, known.Keep)
+	set := filter.SettingsOf(file)
+	if known.Settings != nil {
+		if set, err = known.Settings(file); err != nil {
+			return nil, fmt.Errorf("%s: policy: %w", c.Name, err)
+		}
+	}
+	p := newPlayer(set, zone, nil, given, now, known.Keep)
 	for _, command := range c.Session {
 		if err := p.do(c, command); err != nil {
 			return nil, fmt.Errorf("%s: session:%d: %w", c.Name, command.Line, err)
@@ -128,7 +138,7 @@ func (known *Policies) of(c *Case, load Loader) (*policyfile.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	file, err := policyfile.Parse(c.Name+":policy", text, vocabulary)
+	file, err := policyfile.ParseWith(c.Name+":policy", text, vocabulary, known.Reading)
 	if err != nil {
 		return nil, err
 	}
