@@ -89,9 +89,10 @@ func (s *Session) settled() bool {
 }
 
 // printsResults reports whether the message gets Authentication-Results: a stranger's mail does. What our users and machines send goes
-// out to the world and gets none.
+// out to the world and gets none, on whatever port a user logs in.
 func (s *Session) printsResults() bool {
-	return s.conn.role == roleMX && !s.conn.trusted
+	user := s.msg != nil && s.msg.from.User != ""
+	return s.conn.role == roleMX && !s.conn.trusted && !user
 }
 
 // allTasks gives the tasks of the connection and the message together, in registry order.
