@@ -18,6 +18,7 @@ func traced(t *testing.T, source Source) *Policy {
 	if err != nil {
 		t.Fatal(err)
 	}
+	source.Networks = networks
 	p, problems := Compile(v, source)
 	if len(problems) > 0 {
 		t.Fatal(problems)
@@ -67,7 +68,7 @@ func TestTraceTellsWhatBecameOfEachRule(t *testing.T) {
 
 // TestEntries: a text is found by the narrowest entry that holds it; where Has says no there is none.
 func TestEntries(t *testing.T) {
-	l, wrong := NewList([]string{"192.0.2.0/24", "192.0.2.128/25", "2001:db8::/32", "198.51.100.7", ".spam.example", "spam.example", "eve@example.org", "user:bob"})
+	l, wrong := NewList([]string{"192.0.2.0/24", "192.0.2.128/25", "2001:db8::/32", "198.51.100.7", ".spam.example", "spam.example", "eve@example.org", "user:bob"}, networks())
 	if len(wrong) > 0 {
 		t.Fatal(wrong)
 	}
