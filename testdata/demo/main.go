@@ -98,7 +98,7 @@ func demoPolicy(path string) (string, error) {
 	for _, edit := range [][2]string{
 		{`mode = "observe"`, `mode = "enforce"`},
 		{`#networks = ["127.0.0.0/8", "::1"]`, `networks = ["127.0.0.2/32"]`},
-		{`  # "198.51.100.0/24",`, `  "203.0.113.0/24",`},
+		{"\nblock = []", "\nblock = [\"203.0.113.0/24\"]"},
 	} {
 		if !strings.Contains(policy, edit[0]) {
 			return "", fmt.Errorf("%s has no line %s", filepath.Base(path), edit[0])
