@@ -10,8 +10,8 @@ import (
 // that lasts: it pays to collect less often, up to a bound.
 const (
 	gcPercent   = 400
-	leastMemory = 40 << 20 // bytes that may always be used
-	moreMemory  = 16 << 20 // above twice of what is in use
+	leastMemory = 32 << 20 // bytes that may always be used
+	moreMemory  = 12 << 20 // above twice of what is in use
 )
 
 // heap keeps the collector at its settings, unless the environment has others (GOGC, GOMEMLIMIT).
