@@ -34,17 +34,21 @@ type Store struct {
 	db     *sql.DB
 	made   os.FileInfo
 	packer *zstd.Encoder
-	queue  chan added
+	wake   chan struct{} // enough waits to be encoded
 	stop   chan struct{}
 	ended  chan struct{}
 	close  sync.Once
 
 	lost, kept atomic.Uint64
 
-	mu    sync.Mutex
-	wrong error // why the last commit failed; nil when it did not
+	mu      sync.Mutex
+	waiting []added
+	wrong   error // why the last commit failed; nil when it did not
 
 	// What follows is the writer's own.
+	writing *writing // the transaction under way; nil without
+	entered int      // records in it
+	spare   []added
 	block   *open
 	known   map[string]bool // policies and entries that the database has
 	told    uint64          // losses that the log has said
@@ -76,7 +80,7 @@ func Open(c Config) (*Store, error) {
 	}
 	s := &Store{
 		config: c, db: db, packer: packer, known: map[string]bool{},
-		queue: make(chan added, c.Queued), stop: make(chan struct{}), ended: make(chan struct{}),
+		wake: make(chan struct{}, 1), stop: make(chan struct{}), ended: make(chan struct{}),
 	}
 	if s.made, err = os.Stat(c.Path); err != nil {
 		return nil, errors.Join(err, db.Close())
@@ -87,11 +91,30 @@ func Open(c Config) (*Store, error) {
 
 // Add hands over a record that was decided under a policy. It does not wait; where too much waits already, the record is lost and counted.
 func (s *Store) Add(r *Record, p *Policy) {
-	select {
-	case s.queue <- added{r, p}:
-	default:
-		s.lost.Add(1)
+	s.mu.Lock()
+	n := len(s.waiting)
+	if n < s.config.Queued {
+		s.waiting = append(s.waiting, added{r, p})
 	}
+	s.mu.Unlock()
+	switch {
+	case n >= s.config.Queued:
+		s.lost.Add(1)
+	case n+1 >= enterMost:
+		select {
+		case s.wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// take gives what waits.
+func (s *Store) take() []added {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	batch := s.waiting
+	s.waiting, s.spare = s.spare[:0], batch
+	return batch
 }
 
 // Counts gives how many records were written and how many were lost since the start.
@@ -120,10 +143,11 @@ func (s *Store) Close() error {
 	return err
 }
 
-// How the writer works: a commit a second, or earlier when that much waits.
+// How the writer works: a commit a second. What waits is encoded earlier, when it is so much: a record holds all that a session knew, and
+// to keep thousands of them in memory costs more than to write them.
 const (
 	commitEach = time.Second
-	batchMost  = 2000
+	enterMost  = 64
 	writeTime  = 10 * time.Second
 )
 
@@ -131,38 +155,23 @@ func (s *Store) run() {
 	defer close(s.ended)
 	ticker := time.NewTicker(commitEach)
 	defer ticker.Stop()
-	var batch []added
 	for stopping := false; !stopping; {
 		select {
-		case one := <-s.queue:
-			if batch = append(batch, one); len(batch) < batchMost {
-				continue
+		case <-s.wake:
+			if err := s.enter(s.take()); err != nil {
+				s.note(err)
 			}
+			continue
 		case <-ticker.C:
 		case <-s.stop:
 			stopping = true
-			for len(s.queue) > 0 {
-				batch = append(batch, <-s.queue)
-			}
 		}
-		s.commit(batch)
-		clear(batch)
-		batch = batch[:0]
+		s.note(s.write(s.take()))
 	}
 }
 
-// commit writes a batch. What cannot be written is lost: keeping it would only let the queue run full.
-func (s *Store) commit(batch []added) {
-	err := state.Present(s.config.Path, s.made)
-	if err == nil {
-		err = s.write(batch)
-	}
-	if err != nil {
-		s.lost.Add(uint64(len(batch)))
-		s.block, s.known = nil, map[string]bool{} // the transaction took them back
-	} else {
-		s.kept.Add(uint64(len(batch)))
-	}
+// note keeps how a commit ended, and says it.
+func (s *Store) note(err error) {
 	s.mu.Lock()
 	before := s.wrong
 	s.wrong = err
@@ -186,32 +195,89 @@ func (s *Store) tell(before, err error) {
 	s.told, s.toldAt = lost, now
 }
 
-// write puts a batch into the database, in one transaction. A panic is an error like others: the writer goes on with the next batch.
+// write puts a batch into the database, with what was entered before it, in one transaction. What cannot be written is lost: keeping it
+// would only let the queue run full.
 func (s *Store) write(batch []added) (err error) {
-	defer func() {
-		if reason := recover(); reason != nil {
-			s.config.Log.Error("the history's writer panicked", "panic", reason, "stack", string(debug.Stack()))
-			err = fmt.Errorf("a fault in the writer: %v", reason)
-		}
-	}()
-	now := s.config.Now()
-	expire := now.Sub(s.expired) >= time.Minute
-	if len(batch) == 0 && !expire {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), writeTime)
-	defer cancel()
-	tx, err := s.db.BeginTx(ctx, nil)
-	if err != nil {
+	defer s.caught(&err)
+	if err := state.Present(s.config.Path, s.made); err != nil {
+		s.entered += len(batch)
+		s.drop()
 		return err
 	}
-	defer tx.Rollback()
-	w := &writing{Store: s, ctx: ctx, tx: tx}
-	for _, one := range batch {
-		if err := w.add(one); err != nil {
-			return err
-		}
+	if err := s.enter(batch); err != nil {
+		return err
 	}
+	if err := s.commit(); err != nil {
+		s.drop()
+		return err
+	}
+	return nil
+}
+
+// caught is to be deferred: it makes a panic an error like others, so that the writer goes on with the next batch.
+func (s *Store) caught(err *error) {
+	if reason := recover(); reason != nil {
+		s.config.Log.Error("the history's writer panicked", "panic", reason, "stack", string(debug.Stack()))
+		s.drop()
+		*err = fmt.Errorf("a fault in the writer: %v", reason)
+	}
+}
+
+// enter adds a batch to the transaction under way.
+func (s *Store) enter(batch []added) (err error) {
+	defer s.caught(&err)
+	defer clear(batch)
+	s.entered += len(batch)
+	if len(batch) == 0 {
+		return nil
+	}
+	err = s.begin()
+	for i := 0; err == nil && i < len(batch); i++ {
+		err = s.writing.add(batch[i])
+	}
+	if err != nil {
+		s.drop()
+	}
+	return err
+}
+
+// begin begins a transaction, unless one is under way.
+func (s *Store) begin() error {
+	if s.writing != nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), commitEach+writeTime)
+	tx, err := s.db.BeginTx(ctx, nil)
+	if err != nil {
+		cancel()
+		return err
+	}
+	s.writing = &writing{Store: s, ctx: ctx, cancel: cancel, tx: tx}
+	return nil
+}
+
+// drop takes the transaction under way back, and counts its records as lost.
+func (s *Store) drop() {
+	if s.writing != nil {
+		s.writing.tx.Rollback()
+		s.writing.cancel()
+	}
+	s.lost.Add(uint64(s.entered))
+	s.writing, s.entered = nil, 0
+	s.block, s.known = nil, map[string]bool{} // the database does not have them
+}
+
+// commit ends the transaction, and once a minute deletes what is too old in it.
+func (s *Store) commit() error {
+	now := s.config.Now()
+	expire := now.Sub(s.expired) >= time.Minute
+	if s.writing == nil && !expire {
+		return nil
+	}
+	if err := s.begin(); err != nil {
+		return err
+	}
+	w := s.writing
 	if err := w.flush(); err != nil {
 		return err
 	}
@@ -221,5 +287,11 @@ func (s *Store) write(batch []added) (err error) {
 		}
 		s.expired = now
 	}
-	return tx.Commit()
+	if err := w.tx.Commit(); err != nil {
+		return err
+	}
+	w.cancel()
+	s.kept.Add(uint64(s.entered))
+	s.writing, s.entered = nil, 0
+	return nil
 }

@@ -46,6 +46,7 @@ func (b *open) full() bool {
 type writing struct {
 	*Store
 	ctx    context.Context
+	cancel context.CancelFunc
 	tx     *sql.Tx
 	insert *sql.Stmt
 }
