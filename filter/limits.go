@@ -175,6 +175,7 @@ func (s *Session) stepOf(q question) state.Step {
 			return a.Look(q.key)
 		}
 		s.atEnd(leave)
+		s.server.leases.add(leave)
 		return a.Enter(q.key, s.conn.id)
 	case q.n > 0:
 		return a.Pour(q.key, q.band, q.n)

@@ -181,6 +181,39 @@ reply = "450 4.7.1 Too many strangers"
 	}
 }
 
+// TestOpenSessionsAreRenewed: a session that lasts goes on counting while its daemon lives, one whose daemon died does not, and one that ended
+// is not renewed.
+func TestOpenSessionsAreRenewed(t *testing.T) {
+	const policy = "[[limit]]\nname = \"sessions\"\ncount = \"sessions\"\nper = [\"client.ip\"]\nat_most = 1\n" +
+		"[[rule]]\nname = \"flood\"\nwhen = 'over.sessions'\nreply = \"421 4.7.0 Too many sessions\"\nat_once = true\n"
+	s := newSite(t, policy)
+	for _, addr := range []string{"192.0.2.1", "192.0.2.2"} {
+		if _, r := s.open(addr); r.Verb != GoOn {
+			t.Fatal(r)
+		}
+	}
+	ended, _ := s.open("192.0.2.3")
+	ended.Close()
+	s.server.leases.remove([]state.Step{{Op: state.Leave, Table: "limit:sessions", Key: "192.0.2.2", Session: sessionOf(s, "192.0.2.2")}})
+	for range 10 { // ten times a minute
+		s.now = s.now.Add(time.Minute)
+		s.server.renewLeases(context.Background())
+	}
+	s.want(s.visit("192.0.2.1", "", "u@example.net"), "421 connect", "it is open for ten minutes")
+	s.want(s.visit("192.0.2.2", "", "u@example.net"), "0", "its daemon does not say that it is there")
+	s.want(s.visit("192.0.2.3", "", "u@example.net"), "0", "it ended")
+}
+
+// sessionOf gives the session that is open for a key.
+func sessionOf(s *site, key string) string {
+	for _, leave := range s.server.leases.all() {
+		if leave.Key == key {
+			return leave.Session
+		}
+	}
+	return ""
+}
+
 // TestOpenSessions: they count until they are closed, however they end.
 func TestOpenSessions(t *testing.T) {
 	s := newSite(t, `

@@ -27,6 +27,7 @@ type Server struct {
 	own      *correspondent.Own
 	recent   recent
 	probes   probes
+	leases   leases
 	metrics  *metric.Metrics
 	given    map[string]policy.Value
 	log      *slog.Logger

@@ -362,6 +362,7 @@ func (s *Session) Close() {
 	s.guarded("the record of a connection", s.keepConnection)
 	s.conn.tasks.stop()
 	s.server.measureFindings(s.conn.tasks)
+	s.server.leases.remove(s.conn.leaving)
 	s.remember(s.conn.leaving)
 	s.conn.leaving = nil
 }

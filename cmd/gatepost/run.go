@@ -94,6 +94,7 @@ func runDaemon(ctx context.Context, path string, logs io.Writer) error {
 	background.Go(func() { d.logs.run(ctx) })
 	background.Go(func() { d.watchDNS(ctx) })
 	background.Go(func() { d.watchTrend(ctx) })
+	background.Go(func() { d.filter.RenewLeases(ctx) })
 	if l := d.openHTTP(); l != nil {
 		background.Go(func() { d.serveHTTP(ctx, l) })
 	}

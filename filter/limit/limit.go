@@ -58,12 +58,21 @@ func (l *Limit) Pour(key string, band int, n float64) state.Step {
 	return state.Step{Op: state.Leak, Table: l.table(), Key: key, N: n, Rate: l.Rate[band], Burst: l.Burst[band], Latch: l.Latch}
 }
 
-// lease is how long an open session is believed in where its end is not told.
-const lease = time.Hour
+// lease is how long an open session is believed in where its end is not told, as when a machine dies that shares its memory with others.
+const lease = 5 * time.Minute
+
+// RenewEach is how often an open session is to be renewed, so that it goes on counting though an attempt or two fail.
+const RenewEach = lease / 5
 
 // Enter gives the step that counts an open session.
 func (l *Limit) Enter(key, session string) state.Step {
 	return state.Step{Op: state.Enter, Table: l.table(), Key: key, Session: session, Keep: lease}
+}
+
+// Renew gives the step that says that a session is still open, from the one that ends it.
+func Renew(leave state.Step) state.Step {
+	leave.Op, leave.Keep = state.Renew, lease
+	return leave
 }
 
 // Leave gives the step that ends it.

@@ -72,7 +72,7 @@ func (e *Embedded) do(now time.Time, s *Step) Result {
 	after, r := s.apply(before, found, now)
 	switch {
 	case s.Op == Read:
-	case s.Op == Clear, s.Op == Leave && after.A == 0:
+	case s.Op == Clear, (s.Op == Leave || s.Op == Renew) && after.A == 0:
 		if found {
 			p.forget(k)
 		}
@@ -94,7 +94,7 @@ func (e *Embedded) do(now time.Time, s *Step) Result {
 func (p *part) touched(k cellKey, s *Step) {
 	switch {
 	case p.dirty == nil:
-	case s.Op == Enter || s.Op == Leave:
+	case s.Op == Enter || s.Op == Renew || s.Op == Leave:
 		delete(p.dirty, k)
 	default:
 		p.dirty[k] = true

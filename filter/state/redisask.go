@@ -53,7 +53,7 @@ func (s *Step) call() call {
 		c.args = []any{"weigh", number(s.A), number(s.B), s.HalfLife.Microseconds()}
 	case Touch:
 		c.args = []any{"touch", s.Keep.Microseconds()}
-	case Enter:
+	case Enter, Renew: // who enters again renews
 		c.args = []any{"enter", "s" + cut(s.Session), s.Keep.Microseconds()}
 	case Leave:
 		c.args = []any{"leave", "s" + cut(s.Session)}

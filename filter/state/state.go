@@ -57,6 +57,7 @@ const (
 	Weigh           // decay A and B and add to them
 	Touch           // note that the key was seen: At, and A is the number of times
 	Enter           // one more open session: A is their number
+	Renew           // an open session is still there, for Keep from now; a store that tells sessions apart counts one it has lost
 	Leave           // one less
 	Clear           // forget the key
 )
@@ -71,8 +72,8 @@ type Step struct {
 	Latch          bool          // Leak: once over, over until cleared
 	A, B           float64       // Weigh: what is added
 	HalfLife       time.Duration // Weigh: after this time half of A and B is left
-	Keep           time.Duration // Touch, Enter: how long the cell is kept; Enter: a session that was not heard of for so long is gone
-	Session        string        // Enter, Leave: tells sessions apart, where a store needs it
+	Keep           time.Duration // Touch, Enter, Renew: how long the cell is kept; Enter: a session that was not heard of for so long is gone
+	Session        string        // Enter, Renew, Leave: tells sessions apart, where a store needs it
 }
 
 // Result is the outcome of a step.
@@ -120,6 +121,9 @@ func (s *Step) apply(before Cell, found bool, now time.Time) (Cell, Result) {
 	case Enter:
 		r.Before = c
 		c.A, c.At, c.Until = c.A+1, now, now.Add(s.Keep)
+	case Renew:
+		r.Before = c
+		c.At, c.Until = now, now.Add(s.Keep)
 	case Leave:
 		r.Before = c
 		c.A, c.At = math.Max(0, c.A-1), now

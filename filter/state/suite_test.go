@@ -56,7 +56,7 @@ func testStore(t *testing.T, open func(*testing.T) *clocked) {
 		run  func(*testing.T, *clocked)
 	}{
 		{"leak", suiteLeak}, {"drain", suiteDrain}, {"no rate", suiteNoRate}, {"latch", suiteLatch}, {"clear", suiteClear}, {"weigh", suiteWeigh},
-		{"touch", suiteTouch}, {"sessions", suiteSessions}, {"read", suiteRead}, {"keys", suiteKeys}, {"numbers", suiteNumbers},
+		{"touch", suiteTouch}, {"sessions", suiteSessions}, {"renewal", suiteRenewal}, {"read", suiteRead}, {"keys", suiteKeys}, {"numbers", suiteNumbers},
 		{"expiry", suiteExpiry}, {"order", suiteOrder}, {"entries", suiteEntries}, {"nothing", suiteNothing},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.run(t, open(t)) })
@@ -217,6 +217,28 @@ func suiteTouch(t *testing.T, s *clocked) {
 	}
 	if got := second.Cell.Until.Sub(second.Cell.At); got != time.Hour {
 		t.Errorf("kept for %v", got)
+	}
+}
+
+// suiteRenewal: a session that is renewed goes on beyond the time for which it entered, and counts once; one that is not is gone.
+func suiteRenewal(t *testing.T, s *clocked) {
+	step := func(op Op, name string, keep time.Duration) Result {
+		return s.do(Step{Op: op, Table: "renewal", Key: name, Session: name, Keep: keep})[0]
+	}
+	step(Enter, "lives", 300*time.Millisecond)
+	step(Enter, "dies", 300*time.Millisecond)
+	if r := step(Renew, "lives", time.Hour); r.Before.A != 1 || r.Cell.A != 1 || r.Cell.Until.Sub(r.Cell.At) != time.Hour {
+		t.Errorf("renewed: %+v", r)
+	}
+	s.sleep(400 * time.Millisecond)
+	if r := step(Read, "lives", 0); r.Cell.A != 1 {
+		t.Errorf("who was renewed is gone: %+v", r)
+	}
+	if r := step(Read, "dies", 0); r.Found {
+		t.Errorf("who was not renewed is there: %+v", r)
+	}
+	if r := step(Leave, "lives", 0); r.Cell.A != 0 {
+		t.Errorf("left: %+v", r)
 	}
 }
 
