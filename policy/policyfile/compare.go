@@ -11,7 +11,7 @@ import (
 
 // Compare tells how messages end otherwise under the new of two files (policy.Compare), and which settings differ, in words.
 func Compare(old, new *File) (*policy.Comparison, []string, error) {
-	c, err := policy.Compare(old.Vocabulary, old.source, new.Vocabulary, new.source)
+	c, err := policy.Compare(old.Vocabulary, old.withTables(), new.Vocabulary, new.withTables())
 	if err != nil {
 		return nil, nil, err
 	}
