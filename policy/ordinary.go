@@ -61,7 +61,7 @@ var claimed = map[string][2]string{
 	"helo":      {"the name in HELO", `ask for helo.spf == "pass" too, or for client.name, which is verified`},
 	"list_id":   {"the List-Id field", `ask for the list's own signature too, as in "list.example" in dkim.domains`},
 	"id":        {"the Message-ID field", "ask for client.ip or an authenticated domain instead"},
-	"arc":       {"the first sealer's word", "ask for arc.trusted too"},
+	"arc":       {"a sealer's word", "ask for arc.trusted too"},
 	headerClaim: {"a header field", "ask for client.ip or an authenticated domain too"},
 }
 

@@ -147,6 +147,36 @@ func TestCoversSeal(t *testing.T) {
 	}
 }
 
+// TestStrangerBeforeATrustedSealer: who sends a spoof to a trusted list puts a seal of his own under it that says pass; the list's word counts, and
+// that of the first of several trusted ones.
+func TestStrangerBeforeATrustedSealer(t *testing.T) {
+	evil := func(s string) string { return strings.Replace(s, "d=sealer.example", "d=evil.example", 1) }
+	dns := zone() + strings.Replace(zone(), "sealer.example", "evil.example", 1)
+	for name, c := range map[string]struct {
+		says []string
+		want string
+	}{
+		"the list alone":              {[]string{"fail"}, "fail"},
+		"a stranger before it":        {[]string{"evil pass", "fail"}, "fail"},
+		"two strangers before it":     {[]string{"evil pass", "evil pass", "fail"}, "fail"},
+		"two lists, the first's word": {[]string{"pass", "fail"}, "pass"},
+		"a stranger between them":     {[]string{"pass", "evil pass", "fail"}, "fail"},
+	} {
+		m := &mail{from: "service@bank.example", body: "hello\r\n"}
+		for _, says := range c.says {
+			if dmarc, stranger := strings.CutPrefix(says, "evil "); stranger {
+				m.seal(dmarc, evil)
+			} else {
+				m.seal(says, nil)
+			}
+		}
+		got, facts := validate(t, dns, m.String())
+		if got != "pass" || facts["arc.trusted"] != "true" || facts["arc.dmarc"] != c.want {
+			t.Errorf("%s: %s %v, want arc.dmarc %s", name, got, facts, c.want)
+		}
+	}
+}
+
 // TestStranger: a chain of somebody whom the admin does not know passes and is not trusted.
 func TestStranger(t *testing.T) {
 	header, _, err := message.Read(strings.NewReader(chained(1).String()))

@@ -33,7 +33,7 @@ func (arc) Facts() []policy.Fact {
 		{Name: "arc.trusted", Type: policy.Bool, Trouble: policy.BoolOf(false), Text: "the chain passes and its newest sealer is in trust.arc_sealers"},
 		{Name: "arc.sealer", Kind: policy.KindDomain, Trouble: policy.StringOf(""), Text: "domain of the newest sealer of a chain that passes"},
 		{Name: "arc.dmarc", Words: []string{"", "none", "pass", "fail", "temperror", "permerror"}, Trouble: policy.StringOf(""),
-			Text: "what the first sealer of a chain that passes says of DMARC; empty when it says nothing"},
+			Text: "what a chain that passes says of DMARC: its first sealer from which on all are trusted, or else its first; empty when it says nothing"},
 	}
 	for i := range facts {
 		facts[i].Stage, facts[i].Scope = policy.Data, policy.OfMessage
@@ -68,7 +68,7 @@ func (a arc) Start(in *check.Input) func(context.Context) check.Outcome {
 		}
 		sealer := c.seals[len(c.seals)-1].Domain
 		f := check.Finding{Method: "arc", Result: string(Pass), Domain: sealer, Lookups: lookups}
-		return outcome(f, slices.Contains(sealers, sealer), sealer, firstDMARC(header, c.sets[0]))
+		return outcome(f, slices.Contains(sealers, sealer), sealer, dmarcOf(header, c.sets[c.believed(sealers)]))
 	}
 }
 
@@ -110,9 +110,22 @@ func (c *chain) fetch(ctx context.Context, r resolve.Resolver) []*resolve.Answer
 	return answers
 }
 
-// firstDMARC gives what the results of the first instance say of DMARC.
-func firstDMARC(h *message.Header, first set) string {
-	_, rest, _ := strings.Cut(h.Fields[first.results].Value, ";")
+// believed gives the instance, from 0, whose results are read: the first from which on the admin trusts every sealer. Anybody can put a chain of
+// his own, that says what he likes, on what he sends to a list that is trusted. Without a trusted newest sealer it is the first.
+func (c *chain) believed(sealers []string) int {
+	i := len(c.seals)
+	for i > 0 && slices.Contains(sealers, c.seals[i-1].Domain) {
+		i--
+	}
+	if i == len(c.seals) {
+		return 0
+	}
+	return i
+}
+
+// dmarcOf gives what the results of an instance say of DMARC.
+func dmarcOf(h *message.Header, instance set) string {
+	_, rest, _ := strings.Cut(h.Fields[instance.results].Value, ";")
 	f, _ := authres.Parse(rest)
 	for _, r := range f.Results {
 		if r.Method == "dmarc" && slices.Contains([]string{"none", "pass", "fail", "temperror", "permerror"}, r.Value) {
