@@ -56,9 +56,9 @@ func contract() Source {
 		`several-from: author.fields > 1 || author.domains > 1 => 550 5.6.0 More than one From: domain`,
 		`no-from: author.fields == 0 => 550 5.6.0 No From: field observe`,
 		`spoofed: dmarc.result == "fail" && dmarc.policy == "reject" && dkim.author == "none" && !vouched && !sender.empty && (memory.settled || dkim.result == "none") => 550 5.7.1 Email rejected per DMARC policy for {author.domain}`,
-		`dns-trouble: dmarc.result == "temperror" && dmarc.policy == "reject" && dkim.author == "none" && !vouched && !sender.empty => 451 4.7.5 DNS does not answer for {author.domain}`,
+		`dns-trouble: dmarc.result == "temperror" && dmarc.policy == "reject" && dkim.author in ["none", "temperror"] && !vouched && !sender.empty => 451 4.7.5 DNS does not answer for {author.domain}`,
 		`bad-reputation: memory.settled && client.reputation == "bad" && !(author.reputation in ["good", "neutral"]) && !(signer.reputation in ["good", "neutral"]) && !sender.correspondent => 550 5.7.1 Refused for the record of {client.network} here`,
-		`junk: (dmarc.result == "fail" && dmarc.policy in ["reject", "quarantine"] && !(arc.trusted && arc.dmarc != "fail")) || (dmarc.result == "none" && spf.result == "fail" && dkim.author != "pass" && !vouched) => tag`,
+		`junk: (dmarc.result in ["fail", "temperror"] && dmarc.policy in ["reject", "quarantine"] && !(arc.trusted && arc.dmarc != "fail")) || (dmarc.result == "none" && spf.result == "fail" && dkim.author != "pass" && !vouched) => tag`,
 		`our-name: author.ours && dmarc.result != "pass" && dkim.author == "none" && !vouched => tag observe`,
 	)
 	s.Lists = []NamedList{{Name: "allow", Entries: []string{"198.51.100.0/24", "partner.example"}}, {Name: "block", Entries: []string{"203.0.113.0/24", "bad.example"}}}
