@@ -38,14 +38,19 @@ func (h *Handler) Connect(_ context.Context, c milter.Client, m milter.Macros) m
 	defer h.server.measureStage(policy.Connect, time.Now())
 	h.server.metrics.SessionBegan()
 	h.open = true
-	name := c.Host
-	if strings.HasPrefix(name, "[") {
-		name = "" // the MTA could not verify one
-	}
 	return encode(h.session.Connect(Client{
-		Addr: c.Addr(), Name: name, PTR: m.Get("{client_ptr}"),
+		Addr: c.Addr(), Name: nameOf(c.Host), PTR: nameOf(m.Get("{client_ptr}")),
 		DaemonName: m.Get("{daemon_name}"), DaemonPort: m.Get("{daemon_port}"), MTA: m.Get("j"), QueueID: m.Get("i"),
 	}))
+}
+
+// nameOf gives a name that the MTA says of a client: "" for the address in brackets, which it says where there is none (Postfix and Sendmail) or none
+// that could be verified.
+func nameOf(text string) string {
+	if strings.HasPrefix(text, "[") {
+		return ""
+	}
+	return text
 }
 
 // Helo implements milter.Handler.
@@ -70,7 +75,7 @@ func (h *Handler) Mail(_ context.Context, from, _ string, m milter.Macros) milte
 	defer h.server.measureStage(policy.Mail, time.Now())
 	h.readTLS(m)
 	h.session.probeMacros(m)
-	return encode(h.session.Mail(Sender{Address: from, User: m.Get("{auth_authen}"), Method: m.Get("{auth_type}"), TLS: h.tls}))
+	return encode(h.session.Mail(Sender{Address: from, User: m.Get("{auth_authen}"), Method: m.Get("{auth_type}"), QueueID: m.Get("i"), TLS: h.tls}))
 }
 
 // Rcpt implements milter.Handler.

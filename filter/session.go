@@ -52,7 +52,7 @@ type Client struct {
 	DaemonName string     // {daemon_name}: the service's name
 	DaemonPort string     // {daemon_port}: the service's port; "0" for local mail
 	MTA        string     // macro j: the MTA's own name
-	QueueID    string     // macro i: at connect only for local mail
+	QueueID    string     // macro i: at connect only for local mail (Sendmail: for all)
 }
 
 // TLS is what the MTA says of the connection's encryption; zero without.
@@ -66,13 +66,14 @@ type Sender struct {
 	Address string // without brackets, "" for the null sender
 	User    string // login, "" without
 	Method  string // how the user logged in
+	QueueID string // macro i, where the MTA says it so early: Sendmail does
 	TLS     TLS
 }
 
 // Recipient is what the MTA says at RCPT TO.
 type Recipient struct {
 	Address  string // as typed, without brackets
-	Resolved string // {rcpt_addr}: the address that the MTA made of it; for a refused one the MTA's text
+	Resolved string // {rcpt_addr}: the address that the MTA made of it (Sendmail: of a local user only the name); for a refused one the MTA's text
 	Mailer   string // {rcpt_mailer}: "error" for a refused one, and for accepted ones of virtual alias domains
 	Host     string // {rcpt_host}: for a refused one nothing but its enhanced code
 }
@@ -189,6 +190,7 @@ func (s *Session) Rcpt(r Recipient) Response {
 		s.msg = t
 		s.noteMail()
 	}
+	r = r.in(s.conn.MTA)
 	s.noteRecipient(r)
 	if r.refused() {
 		s.refuseRecipient(r)

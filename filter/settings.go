@@ -109,7 +109,7 @@ func listsOf(configured []policyfile.DNSBL) []dnsbl.List {
 // roleOf says what the service is for that a client came to.
 func (set *Settings) roleOf(c Client) string {
 	switch {
-	case c.DaemonPort == "0" || c.QueueID != "": // an SMTP client has no queue id at connect
+	case c.DaemonPort == "0" || c.DaemonPort == "" && c.QueueID != "": // Sendmail gives an SMTP client a queue id at connect, Postfix does not
 		return roleLocal
 	case set.Submission[c.DaemonPort] || set.Submission[c.DaemonName]:
 		return roleSubmission

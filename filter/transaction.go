@@ -38,7 +38,10 @@ const maxLogged = 5
 func newTransaction(s *Session, from Sender) *transaction {
 	t := &transaction{
 		id: s.newID(), now: s.present(), from: from, senderDomain: mailDomain(from.Address),
-		walk: s.conn.walk.Clone(), header: message.NewHeader(), tasks: make(tasks, len(s.settings.checks)), queueID: s.conn.QueueID,
+		walk: s.conn.walk.Clone(), header: message.NewHeader(), tasks: make(tasks, len(s.settings.checks)), queueID: from.QueueID,
+	}
+	if t.queueID == "" {
+		t.queueID = s.conn.QueueID
 	}
 	t.paused = s.pausedAt(t.now)
 	t.recipients = policy.NewRecipients(t.walk)
@@ -75,6 +78,19 @@ func isEnhancedCode(text string) bool {
 		}
 	}
 	return true
+}
+
+// in gives the recipient with a whole address: of a local user Sendmail tells the name alone. The address as typed has the domain then, and one
+// without is of the MTA itself.
+func (r Recipient) in(mta string) Recipient {
+	if r.Mailer == "error" || r.Resolved == "" || strings.Contains(r.Resolved, "@") {
+		return r
+	}
+	r.Resolved = r.Address
+	if !strings.Contains(r.Resolved, "@") && mta != "" {
+		r.Resolved += "@" + mta
+	}
+	return r
 }
 
 // parts gives local part and domain of the address as the MTA resolved it.

@@ -38,23 +38,42 @@ type Server struct {
 
 // NewServer starts a server on a free port of 127.0.0.1. Close ends it.
 func NewServer(z *Zone) (*Server, error) {
-	s := &Server{zone: z, closed: make(chan struct{}), conns: map[net.Conn]bool{}}
 	for range 20 { // the UDP port that we are given may be taken for TCP
 		packet, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 		if err != nil {
 			return nil, err
 		}
-		listen, err := net.Listen("tcp4", packet.LocalAddr().String())
-		if err != nil {
-			packet.Close()
-			continue
+		if s, err := listen(z, packet); err == nil {
+			return s, nil
 		}
-		s.packet, s.listen = packet, listen
-		s.work.Go(s.serveUDP)
-		s.work.Go(s.serveTCP)
-		return s, nil
 	}
 	return nil, errors.New("resolvetest: no port of 127.0.0.1 is free for both UDP and TCP")
+}
+
+// NewServerAt starts a server at an IPv4 address and port, for programs that ask only at port 53 ("127.0.0.1:53").
+func NewServerAt(z *Zone, address string) (*Server, error) {
+	at, err := net.ResolveUDPAddr("udp4", address)
+	if err != nil {
+		return nil, err
+	}
+	packet, err := net.ListenUDP("udp4", at)
+	if err != nil {
+		return nil, err
+	}
+	return listen(z, packet)
+}
+
+// listen serves over UDP and, at the same address, over TCP; packet is closed when that cannot be.
+func listen(z *Zone, packet *net.UDPConn) (*Server, error) {
+	stream, err := net.Listen("tcp4", packet.LocalAddr().String())
+	if err != nil {
+		packet.Close()
+		return nil, err
+	}
+	s := &Server{zone: z, packet: packet, listen: stream, closed: make(chan struct{}), conns: map[net.Conn]bool{}}
+	s.work.Go(s.serveUDP)
+	s.work.Go(s.serveTCP)
+	return s, nil
 }
 
 // Addr gives the server's host:port.
