@@ -5,22 +5,23 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME ?= 8
 FUZZALL ?= 240
 CASES = ../shared/cases
-PACKAGES = postfix redis-server prometheus lintian rpmlint rpm mmdebstrap mandoc groff-base systemd chromium
+PACKAGES = postfix redis-server prometheus lintian rpmlint rpm mmdebstrap mandoc groff-base systemd iproute2 chromium
 # Packages that ./... leaves out, because they stand under testdata.
-HARNESS = ./testdata/postfix ./testdata/demo ./testdata/bench ./testdata/simulate ./testdata/soak ./testdata/packages ./testdata/page
+HARNESS = ./testdata/postfix ./testdata/debian ./testdata/sendmail ./testdata/demo ./testdata/bench ./testdata/simulate ./testdata/soak ./testdata/packages ./testdata/page
 # A Postfix is started by root: tests that need one are built by the user and run by sudo.
 SUDO = $(shell [ "$$(id -u)" = 0 ] || echo '-exec "sudo --preserve-env=GATEPOST_CI,GATEPOST_BINARY,GATEPOST_SOAK,GATEPOST_SEED"')
 
-.PHONY: help build replay test demo bench reloads conformance lint unit fuzz-short postfix simulate faults soak page pictures packages packages-test packages-needed
+.PHONY: help build replay test demo bench reloads conformance lint unit fuzz-short postfix sendmail simulate faults soak page pictures packages packages-test packages-needed
 
 help:
 	@echo "make build         the binary gatepost, in this folder"
 	@echo "make demo          real mail through a private Postfix with Gatepost behind it"
-	@echo "make test          every check: lint, unit, fuzz-short, postfix, faults, page, demo, simulate, packages-test, conformance"
+	@echo "make test          every check: lint, unit, fuzz-short, postfix, sendmail, faults, page, demo, simulate, packages-test, conformance"
 	@echo "make lint          gofmt, go mod tidy, go vet, staticcheck"
 	@echo "make unit          tests with -race"
 	@echo "make fuzz-short    every fuzz target for FUZZTIME seconds, all of them for FUZZALL at most"
 	@echo "make postfix       tests with a real Postfix"
+	@echo "make sendmail      tests with a real Sendmail, in a Debian tree and a network of its own"
 	@echo "make faults        what must hold when things go wrong, for a moment each; make soak: for SOAK (1h), with more of each"
 	@echo "make page          the status page in a browser; make pictures: its pictures, in packaging/pictures"
 	@echo "make conformance   the cases of other projects, where ../shared/cases is there"
@@ -34,7 +35,7 @@ help:
 build:
 	CGO_ENABLED=0 go build -trimpath -o gatepost ./cmd/gatepost
 
-test: packages-needed lint unit fuzz-short postfix faults page demo simulate packages-test conformance
+test: packages-needed lint unit fuzz-short postfix sendmail faults page demo simulate packages-test conformance
 	@echo "make test: all passed"
 
 # Installs what is missing as root or by sudo; the system's Postfix is not started.
@@ -56,6 +57,9 @@ fuzz-short:
 
 postfix: packages-needed build
 	GATEPOST_BINARY=$(CURDIR)/gatepost go test -count=1 -timeout 10m $(SUDO) ./testdata/postfix
+
+sendmail: packages-needed build
+	GATEPOST_BINARY=$(CURDIR)/gatepost go test -count=1 -timeout 10m $(SUDO) ./testdata/sendmail
 
 faults: build
 	GATEPOST_BINARY=$(CURDIR)/gatepost go test -count=1 -timeout 10m $(SUDO) ./testdata/soak

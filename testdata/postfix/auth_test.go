@@ -132,7 +132,7 @@ func TestAuthentication(t *testing.T) {
 }
 
 // withRSA makes the selector rsa sign.
-func withRSA(o *dkim.SignOptions) { o.Selector, o.Signer = "rsa", rsaKey }
+func withRSA(o *dkim.SignOptions) { o.Selector, o.Signer = "rsa", senders.RSA }
 
 // TestSimpleCanonicalization: a simple/simple signature holds over fields folded and spaced in odd ways, because nothing between the wire
 // and the hash changes a byte; and it does not hold where one blank of them is another.
@@ -177,7 +177,7 @@ func signThen(text, domain string, at, expires time.Time) string {
 		return line
 	}
 	header := sha256.Sum256([]byte("from:" + value("From") + "\r\nsubject:" + value("Subject") + "\r\ndkim-signature:" + field))
-	return "DKIM-Signature: " + field + base64.StdEncoding.EncodeToString(ed25519.Sign(key, header[:])) + "\n" + text
+	return "DKIM-Signature: " + field + base64.StdEncoding.EncodeToString(ed25519.Sign(senders.Key, header[:])) + "\n" + text
 }
 
 // sendMail sends one message to u and gives the reply that ended it.

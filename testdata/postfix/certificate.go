@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// certificate makes a self-signed certificate for STARTTLS.
-func (i *Instance) certificate() error {
+// WriteCertificate makes a self-signed certificate for STARTTLS: cert.pem and key.pem in a folder.
+func WriteCertificate(dir string) error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return err
@@ -32,7 +32,7 @@ func (i *Instance) certificate() error {
 		return err
 	}
 	for name, block := range map[string]*pem.Block{"cert.pem": {Type: "CERTIFICATE", Bytes: cert}, "key.pem": {Type: "PRIVATE KEY", Bytes: private}} {
-		if err := os.WriteFile(filepath.Join(i.Dir, "etc", name), pem.EncodeToMemory(block), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, name), pem.EncodeToMemory(block), 0o600); err != nil {
 			return err
 		}
 	}

@@ -20,8 +20,15 @@ type Client struct {
 const patience = time.Minute
 
 // Dial connects and reads the greeting.
-func Dial(address string) (*Client, error) {
-	conn, err := net.DialTimeout("tcp", address, patience)
+func Dial(address string) (*Client, error) { return DialFrom("", address) }
+
+// DialFrom connects from an own address of this machine, or from any when it is "", and reads the greeting.
+func DialFrom(own, address string) (*Client, error) {
+	dialer := net.Dialer{Timeout: patience}
+	if own != "" {
+		dialer.LocalAddr = &net.TCPAddr{IP: net.ParseIP(own)}
+	}
+	conn, err := dialer.Dial("tcp", address)
 	if err != nil {
 		return nil, err
 	}

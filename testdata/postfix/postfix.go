@@ -128,7 +128,7 @@ func (i *Instance) prepare(milter string, more map[string]string) error {
 		i.SMTP6 = fmt.Sprintf("[::1]:%d", ports[0])
 	}
 	i.Submission = fmt.Sprintf("127.0.0.1:%d", ports[1])
-	if err := i.certificate(); err != nil {
+	if err := WriteCertificate(filepath.Join(i.Dir, "etc")); err != nil {
 		return err
 	}
 	if err := os.WriteFile(filepath.Join(i.Dir, "etc", "main.cf"), []byte(i.mainCF(milter, more)), 0o644); err != nil {
@@ -220,45 +220,16 @@ func FreePorts(n int) ([]int, error) {
 
 // Mailbox gives the messages that a user of Domain got, each as Postfix stored it.
 func (i *Instance) Mailbox(name string) ([]string, error) {
-	files, err := filepath.Glob(filepath.Join(i.Dir, "mail", name, "new", "*"))
-	if err != nil {
-		return nil, err
-	}
-	sort.Slice(files, func(a, b int) bool { return modified(files[a]).Before(modified(files[b])) })
-	var out []string
-	for _, f := range files {
-		text, err := os.ReadFile(f)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, string(text))
-	}
-	return out, nil
-}
-
-func modified(path string) time.Time {
-	info, err := os.Stat(path)
-	if err != nil {
-		return time.Time{}
-	}
-	return info.ModTime()
+	return Mailboxes(filepath.Join(i.Dir, "mail")).Of(name)
 }
 
 // Delivered waits until some message of a user contains a text, and gives it.
 func (i *Instance) Delivered(name, text string) (string, error) {
-	for range 400 {
-		messages, err := i.Mailbox(name)
-		if err != nil {
-			return "", err
-		}
-		for _, m := range messages {
-			if strings.Contains(m, text) {
-				return m, nil
-			}
-		}
-		time.Sleep(25 * time.Millisecond)
+	message, err := Mailboxes(filepath.Join(i.Dir, "mail")).Delivered(name, text)
+	if err != nil {
+		err = fmt.Errorf("%w; the log says:\n%s", err, i.Log())
 	}
-	return "", fmt.Errorf("%s got no message with %q; the log says:\n%s", name, text, i.Log())
+	return message, err
 }
 
 // Copies waits until a user has n messages that contain a text.

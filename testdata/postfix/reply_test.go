@@ -8,9 +8,7 @@ import (
 )
 
 // rule gives a policy whose one rule refuses at a stage that its fact decides.
-func rule(condition, reply, more string) string {
-	return fmt.Sprintf("mode = \"enforce\"\n[trust]\nnetworks = []\n[[rule]]\nname = \"r\"\nwhen = '''%s'''\nreply = \"%s\"\n%s\n", condition, reply, more)
-}
+func rule(condition, reply, more string) string { return Rule(condition, reply, more) }
 
 // conditions that become known at each stage.
 var conditions = map[string]string{

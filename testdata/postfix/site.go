@@ -21,10 +21,11 @@ import (
 
 // Site is a Postfix with Gatepost behind it and a DNS zone of its own.
 type Site struct {
-	Postfix *Instance
+	Postfix *Instance // nil after StartGatepost
 	DNS     *resolvetest.Server
 	folder  *Folder
 	dir     string
+	dnsAt   string // where DNS is to answer; "" at a free port
 	milter  string // address of the milter socket
 	HTTP    string // address of health and metrics
 	daemon  *exec.Cmd
@@ -45,12 +46,25 @@ func Build(ctx context.Context, project, into string) (string, error) {
 // StartSite starts DNS with a zone, the daemon with a policy, and Postfix. The policy lacks what the site itself knows: [listen],
 // [dns] and [server] with directory and name are added to it.
 func StartSite(ctx context.Context, binary, zone, policy string, more map[string]string) (*Site, error) {
+	s, err := StartGatepost(binary, "", zone, policy)
+	if err != nil {
+		return nil, err
+	}
+	if s.Postfix, err = Start(ctx, "inet:"+s.milter, more); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+// StartGatepost starts DNS and the daemon, as StartSite does, without a mail server. DNS answers at an address of this machine
+// ("127.0.0.1:53"), or at a free port of loopback when it is "".
+func StartGatepost(binary, dns, zone, policy string) (*Site, error) {
 	folder, err := NewFolder("gatepost-site-", endDaemon)
 	if err != nil {
 		return nil, err
 	}
-	s := &Site{folder: folder, dir: folder.Path}
-	if err := s.start(ctx, binary, zone, policy, more); err != nil {
+	s := &Site{folder: folder, dir: folder.Path, dnsAt: dns}
+	if err := s.start(binary, zone, policy); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
@@ -61,12 +75,17 @@ const endDaemon = `if [ -s "$1/pid" ]; then kill "$(cat "$1/pid")" 2>/dev/null; 
 
 func (s *Site) pidFile() string { return filepath.Join(s.dir, "pid") }
 
-func (s *Site) start(ctx context.Context, binary, zone, policy string, more map[string]string) error {
+func (s *Site) start(binary, zone, policy string) error {
 	parsed, err := resolvetest.Parse(zone)
 	if err != nil {
 		return err
 	}
-	if s.DNS, err = resolvetest.NewServer(parsed); err != nil {
+	if s.dnsAt == "" {
+		s.DNS, err = resolvetest.NewServer(parsed)
+	} else {
+		s.DNS, err = resolvetest.NewServerAt(parsed, s.dnsAt)
+	}
+	if err != nil {
 		return err
 	}
 	ports, err := FreePorts(2)
@@ -77,11 +96,7 @@ func (s *Site) start(ctx context.Context, binary, zone, policy string, more map[
 	if err := s.writePolicy(policy); err != nil {
 		return err
 	}
-	if err := s.StartDaemon(binary); err != nil {
-		return err
-	}
-	s.Postfix, err = Start(ctx, "inet:"+s.milter, more)
-	return err
+	return s.StartDaemon(binary)
 }
 
 // PolicyFile is where the daemon reads its policy.
