@@ -19,7 +19,6 @@ import (
 type oracle struct {
 	gomilter.NoOpMilter
 	h       Handler
-	silent  Stages
 	message bool
 	open    bool
 }
@@ -308,7 +307,7 @@ func FuzzReply(f *testing.F) {
 		if err != nil {
 			t.Skip()
 		}
-		want := fmt.Sprintf("%s", o.Response().Data)
+		want := string(o.Response().Data)
 		if got := string(c.out[5:]); got != want {
 			t.Errorf("got  %q\nwant %q", got, want)
 		}
