@@ -35,19 +35,6 @@ func run(t *testing.T, policy string, args ...string) (status int, out string) {
 	return status, both.String()
 }
 
-// TestReadmePolicies: each policy that README shows is one.
-func TestReadmePolicies(t *testing.T) {
-	blocks := regexp.MustCompile("(?s)```toml\n(.*?)```").FindAllStringSubmatch(readme(t), -1)
-	if len(blocks) == 0 {
-		t.Fatal("README shows no policy")
-	}
-	for _, block := range blocks {
-		if status, out := run(t, block[1], "check", "POLICY"); status != exitDone {
-			t.Errorf("exit status %d for\n%s\n%s", status, block[1], out)
-		}
-	}
-}
-
 // TestReadmeCase: the case that README shows ends as it says under the policy as it comes, and without the refusing rule as README shows.
 func TestReadmeCase(t *testing.T) {
 	shown := regexp.MustCompile("(?s)```txtar\n(.*?)```").FindStringSubmatch(readme(t))
@@ -95,14 +82,5 @@ func TestReadmeField(t *testing.T) {
 	}
 	if got := authres.Format(field); got != shown[1] {
 		t.Errorf("got\n%s\nwant\n%s", got, shown[1])
-	}
-}
-
-// TestReadmeCommands: each command that README names exists.
-func TestReadmeCommands(t *testing.T) {
-	for _, m := range regexp.MustCompile("`?gatepost ([a-z]+)").FindAllStringSubmatch(readme(t), -1) {
-		if status, out := run(t, "", m[1], "--help"); status != exitDone || !strings.Contains(out, "Usage:") {
-			t.Errorf("gatepost %s --help: exit status %d\n%s", m[1], status, out)
-		}
 	}
 }
