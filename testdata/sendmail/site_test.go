@@ -40,8 +40,11 @@ func testMain(m *testing.M) int {
 	if !Inside() {
 		status, err := RunInside()
 		if err != nil {
-			fmt.Println("a network of its own:", err)
-			return 1
+			fmt.Println("tests with a real Sendmail need a network of its own:", err)
+			if os.Getenv("GATEPOST_CI") != "" {
+				return 1
+			}
+			fmt.Println("left out: all")
 		}
 		return status
 	}
@@ -100,7 +103,10 @@ func begin() (end func() error, err error) {
 	if err := setUp(); err != nil {
 		return nil, errors.Join(err, end())
 	}
-	return end, mta.Start()
+	if err := mta.Start(); err != nil {
+		return nil, errors.Join(err, end())
+	}
+	return end, nil
 }
 
 // setupOutput is what gatepost setup sendmail --apply printed.
