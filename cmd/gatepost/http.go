@@ -72,11 +72,7 @@ func (d *daemon) httpRoutes() http.Handler {
 }
 
 // token gives what [admin] token says, "" where nobody gets in by one.
-func (d *daemon) token() string {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.file.Admin.Token
-}
+func (d *daemon) token() string { return d.current().Admin.Token }
 
 // withToken lets in who has the token. A browser sends it by itself never, so that no strange page can ask in somebody's name.
 func (d *daemon) withToken(next http.Handler) http.Handler {

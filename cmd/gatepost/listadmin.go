@@ -24,9 +24,7 @@ type listShown struct {
 
 // showList gives the entries of a list: of the policy, of the files it names, and of its own file.
 func (d *daemon) showList(name string) ([]listShown, error) {
-	d.mu.Lock()
-	file := d.file
-	d.mu.Unlock()
+	file := d.current()
 	entries, err := listNamed(file, name)
 	if err != nil {
 		return nil, err
@@ -94,9 +92,7 @@ func (d *daemon) changeList(r *http.Request) (any, error) {
 	if entry == "" || strings.ContainsAny(entry, "#\n\r") || strings.ContainsAny(line.Note, "\n\r") {
 		return nil, fmt.Errorf("%q is no entry; write one network, address, domain or user", entry)
 	}
-	d.mu.Lock()
-	file := d.file
-	d.mu.Unlock()
+	file := d.current()
 	if _, err := listNamed(file, name); err != nil {
 		return nil, err
 	}

@@ -45,10 +45,11 @@ Exit status 0: the link is printed; 1: the daemon serves no page; 2: no daemon a
 
 // pageLink gives a new link to the page.
 func (d *daemon) pageLink(*http.Request) (any, error) {
-	if d.file.Listen.HTTP == "" {
+	address := d.current().Listen.HTTP
+	if address == "" {
 		return nil, fmt.Errorf("no page is served: %s sets listen.http = \"\"", d.path)
 	}
-	return "http://" + d.file.Listen.HTTP + "/login?ticket=" + d.page.Ticket(), nil
+	return "http://" + address + "/login?ticket=" + d.page.Ticket(), nil
 }
 
 // newPageOf gives the page of this daemon.
@@ -65,14 +66,14 @@ func (d *daemon) newPageOf() *page.Page {
 		Levels: func(ctx context.Context, limit string) ([]filter.Level, error) {
 			return d.filter.Levels(ctx, limit, "")
 		},
-	}, host, d.file.Server.Name)
+	}, host, d.current().Server.Name)
 }
 
 // past is where this daemon keeps its history.
-func (d *daemon) past() *pastPlace { return &pastPlace{directory: d.file.Server.Directory} }
+func (d *daemon) past() *pastPlace { return &pastPlace{directory: d.current().Server.Directory} }
 
 func (d *daemon) pageStatus() page.Status {
-	s, host := d.status(), d.file.Server.Name
+	s, host := d.status(), d.current().Server.Name
 	if host == "" {
 		host, _ = os.Hostname()
 	}

@@ -212,6 +212,13 @@ func (d *daemon) took(file *policyfile.File, set *filter.Settings) {
 	d.file, d.maps, d.lists, d.stamps, d.loaded, d.refused = file, set.Maps, set.Lists, stamps, time.Now(), ""
 }
 
+// current gives the policy file in force. Whoever is not the main loop, which reloads, asks for it here.
+func (d *daemon) current() *policyfile.File {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.file
+}
+
 // newResolver gives a resolver as [dns] says.
 func newResolver(file *policyfile.File, log *slog.Logger) *resolve.Client {
 	servers := make([]string, len(file.DNS.Servers))
