@@ -196,7 +196,9 @@ func TestClasses(t *testing.T) {
 		{"postmaster among others", "a postmaster b", "yny"},
 		{"both of the accepted class", "postmaster abuse", "yy"},
 		{"a later term that names the recipient", "a list b", "yny"},
-		{"after three put off the rest is taken", "a postmaster abuse list postmaster a", "ynnnyy"},
+		{"after three put off the rest is taken", "a postmaster abuse list list a", "ynnnyy"},
+		{"but no accept is shared", "a postmaster abuse list postmaster a", "ynnnny"},
+		{"whoever comes first", "postmaster a b c d abuse", "ynnnny"},
 	} {
 		e := p.NewEvidence()
 		r := NewRecipients(p.NewWalk())

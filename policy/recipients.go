@@ -7,7 +7,8 @@ import (
 )
 
 // maxPutOff is how many recipients of another class a message may have put off; then the rest is taken, so that a sender whose queue
-// keeps recipients together still gets through, and the mildest decision holds.
+// keeps recipients together still gets through, and the mildest decision holds. An accept is never shared so: it is its recipient's alone,
+// or whoever names postmaster first would get everybody else's mail in.
 const maxPutOff = 3
 
 // Recipients is the taken recipients of one message, by class, and so the walks that end at DATA. One session owns it.
@@ -52,13 +53,20 @@ func (r *Recipients) Take(w *Walk, e *Evidence, split bool) bool {
 			return true
 		}
 	}
-	if split && !w.policy.mildest && len(r.members) > 0 && r.putOff < maxPutOff {
+	if split && !w.policy.mildest && len(r.members) > 0 && (r.putOff < maxPutOff || r.frees(w)) {
 		r.putOff++
 		return false
 	}
 	r.members = append(r.members, member{class: class, walk: w, facts: e.recipientFacts()})
 	return true
 }
+
+// frees reports whether an accept would hold for others too if the recipient of w were taken.
+func (r *Recipients) frees(w *Walk) bool {
+	return slices.ContainsFunc(r.members, func(m member) bool { return m.walk.accepts() != w.accepts() })
+}
+
+func (w *Walk) accepts() bool { return w.decided && w.decision.Action == Accept }
 
 // follow makes w the walk that decides for the class. The one before it is kept where its recipient can have tags of its own.
 func (m *member) follow(w *Walk, e *Evidence) {
