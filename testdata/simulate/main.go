@@ -13,7 +13,6 @@ package main
 import (
 	"flag"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"runtime/debug"
 	"strings"
@@ -69,10 +68,14 @@ func shipped() (string, error) {
 	return policy, nil
 }
 
+// memoryLimit is what a month fits into, in bytes.
+const memoryLimit = 700 << 20
+
 func main() {
 	seed := flag.Uint64("seed", 1, "of the traffic")
 	flag.Parse()
-	debug.SetGCPercent(800) // short-lived sessions, and memory enough
+	debug.SetGCPercent(250) // sessions are short-lived: most of what they need is garbage soon
+	debug.SetMemoryLimit(memoryLimit)
 	ok, err := simulate(*seed)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -89,14 +92,18 @@ func simulate(seed uint64) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	t := makeTraffic(&world{rng: rand.New(rand.NewPCG(seed, 1))})
+	w, err := newWorld(seed)
+	if err != nil {
+		return false, err
+	}
+	t := makeTraffic(w)
 	zone, err := resolvetest.Parse(t.zone.String())
 	if err != nil {
 		return false, err
 	}
-	dns := &answers{zone: zone}
+	dns := newAnswers(zone)
 	var runs []*run
-	silent := &answers{zone: resolvetest.Must("")} // fixed limits read nothing of what DNS says
+	silent := newAnswers(resolvetest.Must("")) // fixed limits read nothing of what DNS says
 	for _, p := range []struct {
 		name, policy string
 		dns          *answers
@@ -107,6 +114,7 @@ func simulate(seed uint64) (bool, error) {
 		}
 		runs = append(runs, r)
 	}
+	runs[1].bare = true
 	playAll(runs, t)
 	fmt.Printf("%d messages in 30 days; the content filter judged %.0f %% of them, and took %.1f %% of the wanted ones for spam\n\n", t.count, 100*judgedPart, 100*falsePart)
 	all := mailsOf(t.visits)

@@ -31,6 +31,7 @@ type firsts struct{ seen, deferred, refused time.Duration }
 // run is one pass of the traffic under one policy.
 type run struct {
 	name    string
+	bare    bool // messages go without header and body: the policy reads nothing of them
 	server  *filter.Server
 	store   *state.Embedded
 	now     time.Duration
@@ -193,7 +194,15 @@ func (r *run) send(s *filter.Session, user string, m *mail) (filter.Response, bo
 // unknownUser is what the MTA itself says: no refusal of ours.
 const unknownUser = "User unknown"
 
+// queueID is the MTA's, of every message.
+const queueID = "4fSIMULATED"
+
 func (r *run) data(s *filter.Session, m *mail) (filter.Response, bool) {
+	if r.bare {
+		s.EndOfHeader()
+		response, _ := s.EndOfMessage(queueID)
+		return response, false
+	}
 	for _, f := range m.fields {
 		s.HeaderField(f.Name, f.Value)
 	}
@@ -202,7 +211,7 @@ func (r *run) data(s *filter.Session, m *mail) (filter.Response, bool) {
 	}
 	s.EndOfHeader()
 	s.Body(m.body)
-	response, edits := s.EndOfMessage("4fSIMULATED")
+	response, edits := s.EndOfMessage(queueID)
 	for _, f := range edits.Insert {
 		if strings.EqualFold(f.Name, "X-Spam-Flag") {
 			return response, true
