@@ -188,8 +188,11 @@ func (s *Session) stepOf(q question) state.Step {
 func (s *Session) atEnd(step state.Step) { s.conn.leaving = append(s.conn.leaving, step) }
 
 func (s *Session) answer(q question, r state.Result, o occasion, now time.Time) {
-	if r.Full {
-		r = s.countWider(q)
+	switch {
+	case r.Full:
+		r = s.countWider(q, now)
+	case !r.Found && q.n == 0 && s.server.overflow.lately(q.limit.Name, now):
+		r = s.readWider(q, now)
 	}
 	v := q.limit.arithmetic.Read(r, q.band, 1, now)
 	if q.n > 0 {
@@ -205,17 +208,6 @@ func (s *Session) answer(q question, r state.Result, o occasion, now time.Time) 
 	if !o.refused {
 		s.publishLimit(q.limit, v, o)
 	}
-}
-
-// countWider counts under wider and wider keys where the memory has no room for more.
-func (s *Session) countWider(q question) state.Result {
-	s.server.warnOnce(s.log, "limit "+q.limit.Name+" has no room for more keys; wider networks count in their place")
-	r := state.Result{Full: true}
-	for key := q.key; r.Full && key != "*"; {
-		key = limit.Wider(key)
-		r = s.server.store.Do(context.Background(), s.present(), []state.Step{q.limit.arithmetic.Pour(key, q.band, max(q.n, 0))})[0]
-	}
-	return r
 }
 
 func (s *Session) publishLimit(l *boundLimit, v limit.Verdict, o occasion) {

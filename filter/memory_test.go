@@ -181,6 +181,37 @@ reply = "450 4.7.1 Too many strangers"
 	}
 }
 
+// TestWiderNetworkCounts: when a memory is full of buckets that are over, new addresses count with their networks, also where a limit is read
+// at one event and counted at another.
+func TestWiderNetworkCounts(t *testing.T) {
+	const rule = "[[rule]]\nname = \"much\"\nwhen = 'over.much'\nreply = \"421 4.7.0 Too much\"\nat_once = true\n"
+	for count, recipient := range map[string]string{"messages": "u@example.net", "unknown_recipients": "?u@example.net"} {
+		s := newSite(t, "[[limit]]\nname = \"much\"\ncount = \""+count+"\"\nper = [\"client.ip\"]\nrate = \"1/1h\"\n"+rule)
+		s.store = state.NewEmbedded(640, s.now)
+		s.server.store = s.store
+		for i := range 3000 {
+			addr := fmt.Sprintf("10.0.%d.%d", i/250, 1+i%250) // twelve networks
+			s.visit(addr, "", recipient)
+			s.visit(addr, "", recipient)
+		}
+		if at := s.visit("203.0.113.1", "", recipient); strings.HasPrefix(at, "421") {
+			t.Errorf("%s: the first of its network: %s", count, at)
+		}
+		refused := 0
+		for i := 2; i < 42; i++ {
+			if at := s.visit(fmt.Sprint("203.0.113.", i), "", recipient); strings.HasPrefix(at, "421") {
+				refused++
+			}
+		}
+		if refused < 20 { // some find room of their own where what other tables keep may go
+			t.Errorf("%s: of 40 more addresses of the network %d were refused", count, refused)
+		}
+		if n := s.store.Len(); n > 641 {
+			t.Errorf("%s: %d keys", count, n)
+		}
+	}
+}
+
 // TestOpenSessionsAreRenewed: a session that lasts goes on counting while its daemon lives, one whose daemon died does not, and one that ended
 // is not renewed.
 func TestOpenSessionsAreRenewed(t *testing.T) {

@@ -28,6 +28,7 @@ type Server struct {
 	recent   recent
 	probes   probes
 	leases   leases
+	overflow overflow
 	metrics  *metric.Metrics
 	given    map[string]policy.Value
 	log      *slog.Logger

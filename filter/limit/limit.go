@@ -58,6 +58,13 @@ func (l *Limit) Pour(key string, band int, n float64) state.Step {
 	return state.Step{Op: state.Leak, Table: l.table(), Key: key, N: n, Rate: l.Rate[band], Burst: l.Burst[band], Latch: l.Latch}
 }
 
+// Widen gives the step that counts n events under a wider key, for one that found no room.
+func (l *Limit) Widen(wider string, band int, n float64) state.Step {
+	step := l.Pour(wider, band, n)
+	step.Wide = true
+	return step
+}
+
 // lease is how long an open session is believed in where its end is not told, as when a machine dies that shares its memory with others.
 const lease = 5 * time.Minute
 
@@ -114,14 +121,14 @@ func (l *Limit) verdict(level float64, latched bool, band int, n float64) Verdic
 	return v
 }
 
-// Wider gives the key under which events count when no room is left for their own: the wider network, at last one key for all.
+// Wider gives the key under which events count when no room is left for their own: the wider network, at last state.Everybody.
 func Wider(key string) string {
 	network, err := netip.ParsePrefix(key)
 	if addr, isAddr := netip.ParseAddr(key); isAddr == nil {
 		network, err = netip.PrefixFrom(addr, addr.BitLen()), nil
 	}
 	if err != nil {
-		return "*"
+		return state.Everybody
 	}
 	steps := []int{24, 16, 8}
 	if network.Addr().Is6() {
@@ -134,7 +141,7 @@ func Wider(key string) string {
 			}
 		}
 	}
-	return "*"
+	return state.Everybody
 }
 
 // Key joins the values of the facts that make a key; "" when one of them is empty: then nobody is counted. A sender cannot write the bar that

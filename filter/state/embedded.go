@@ -3,6 +3,7 @@ package state
 import (
 	"context"
 	"hash/maphash"
+	"math"
 	"sort"
 	"strings"
 	"sync"
@@ -79,7 +80,7 @@ func (e *Embedded) do(now time.Time, s *Step) Result {
 	case found:
 		*cell = after
 		p.touched(k, s)
-	case !p.room(e.most, k.table, now):
+	case !p.room(e.most, k, s, now):
 		r.Full = true
 	default:
 		kept := after // of its own, so that only a new key costs memory
@@ -108,19 +109,27 @@ func (p *part) forget(k cellKey) {
 	}
 }
 
+// says is how much would be lost with a cell: of a limit that is over, or stands for many, more than of any other.
+func (c *Cell) says() float64 {
+	if c.Over || c.Wide {
+		return math.MaxFloat32 * (1 + c.A)
+	}
+	return c.A + c.B
+}
+
 // sample is how many cells are looked at to find one to forget.
 const sample = 32
 
-// room makes place for one more cell of a table: what has expired goes first, then, among a few at random, what says least, of the same table
+// room makes place for the new cell of a step: what has expired goes first, then, among a few at random, what says least, of the same table
 // where there is one: who floods a table forgets its own keys, and not whom our users write to. It reports false when none of them
-// may go: latched limits stay.
-func (p *part) room(most int, table string, now time.Time) bool {
-	if len(p.cells) < most {
+// may go: latched limits stay, and the buckets of a limit that are over stay for a new key of it, but not for a wider one.
+func (p *part) room(most int, new cellKey, s *Step, now time.Time) bool {
+	if len(p.cells) < most || new.key == Everybody {
 		return true
 	}
 	var least cellKey
 	var leastCell *Cell
-	looked := 0
+	looked, table, held := 0, new.table, false
 	for k, c := range p.cells {
 		if looked++; looked > sample {
 			break
@@ -129,12 +138,17 @@ func (p *part) room(most int, table string, now time.Time) bool {
 			least, leastCell = k, c
 			break
 		}
+		counts := k.table == table && (c.Over || c.Wide)
+		held = held || counts && !s.Wide
+		if c.Mark || counts && (c.Wide || !s.Wide) {
+			continue
+		}
 		same, leastSame := k.table == table, leastCell != nil && least.table == table
-		if !c.Mark && (leastCell == nil || same && !leastSame || same == leastSame && c.A+c.B < leastCell.A+leastCell.B) {
+		if leastCell == nil || same && !leastSame || same == leastSame && c.says() < leastCell.says() {
 			least, leastCell = k, c
 		}
 	}
-	if leastCell == nil {
+	if leastCell == nil || held && least.table != table && !now.After(leastCell.Until) {
 		return false
 	}
 	p.forget(least)

@@ -67,6 +67,49 @@ func TestFull(t *testing.T) {
 	}
 }
 
+// TestOverStays: a bucket that is over does not go for a new key of its limit while one that is not is there, and where all are over the new
+// key finds no room, a wider one does, and everybody's too; the number of cells stays bounded.
+func TestOverStays(t *testing.T) {
+	e := NewEmbedded(shards*20, start)
+	pour := func(key string, n float64, wide bool) Result {
+		return e.Do(context.Background(), start, []Step{{Op: Leak, Table: "t", Key: key, N: n, Burst: 1, Rate: 1e-6, Wide: wide}})[0]
+	}
+	for i := range 5 * shards { // some over, far from all of a shard
+		pour(fmt.Sprint("over", i), 2, false)
+	}
+	for i := range 100 * shards {
+		if r := pour(fmt.Sprint("small", i), 0.5, false); r.Full {
+			t.Fatalf("no room for small key %d", i)
+		}
+	}
+	for i := range 5 * shards {
+		if r := e.Do(context.Background(), start, []Step{{Op: Read, Table: "t", Key: fmt.Sprint("over", i)}})[0]; !r.Found {
+			t.Errorf("over%d went for a smaller one", i)
+		}
+	}
+	for i := range 100 * shards { // now all are
+		pour(fmt.Sprint("more", i), 2, false)
+	}
+	if r := pour("new", 1, false); !r.Full || r.Found {
+		t.Errorf("a new key: %+v", r)
+	}
+	if r := pour("wide", 1, true); r.Full || r.Over {
+		t.Errorf("a wider key: %+v", r)
+	}
+	for i := range 100 * shards {
+		pour(fmt.Sprint("newer", i), 1, false)
+	}
+	if r := pour("wide", 1, true); !r.Found || !r.Over {
+		t.Errorf("the wider key again: %+v", r)
+	}
+	if r := pour(Everybody, 1, true); r.Full {
+		t.Errorf("everybody: %+v", r)
+	}
+	if n := e.Len(); n > shards*20+1 {
+		t.Errorf("%d cells", n)
+	}
+}
+
 // TestExpired: what has expired is as if it had never been, and vanishes when somebody asks.
 func TestExpired(t *testing.T) {
 	e := NewEmbedded(1000, start)

@@ -45,6 +45,8 @@ type Cell struct {
 	First time.Time // when the key was first seen
 	Until time.Time // when the cell may be forgotten
 	Mark  bool      // a latched limit
+	Over  bool      // a limit that one more event would exceed, as of the last one; kept in memory only
+	Wide  bool      // a limit's key that stands for many; kept in memory only
 }
 
 // Op is what a step does.
@@ -70,6 +72,7 @@ type Step struct {
 
 	N, Rate, Burst float64       // Leak: how much comes, what drains a second, how much fits
 	Latch          bool          // Leak: once over, over until cleared
+	Wide           bool          // Leak: the key stands for many that found no room, and takes the place of one of them
 	A, B           float64       // Weigh: what is added
 	HalfLife       time.Duration // Weigh: after this time half of A and B is left
 	Keep           time.Duration // Touch, Enter, Renew: how long the cell is kept; Enter: a session that was not heard of for so long is gone
@@ -84,6 +87,9 @@ type Result struct {
 	Over   bool // Leak: N did not fit, or the limit is latched
 	Full   bool // the table has no room for a new key, and none to forget
 }
+
+// Everybody is the key that always finds room, of each table: what counts when nothing narrower can.
+const Everybody = "*"
 
 // MaxKey bounds a key, in bytes: addresses have at most 254 (RFC 5321 4.5.3.1.3).
 const MaxKey = 400
@@ -106,6 +112,7 @@ func (s *Step) apply(before Cell, found bool, now time.Time) (Cell, Result) {
 		// A refused event raises the level to at most one event over the burst, so that a storm of retries costs one.
 		c.A = math.Max(c.A, math.Min(c.A+s.N, s.Burst+s.N))
 		c.Mark = c.Mark || s.Latch && r.Over
+		c.Over, c.Wide = c.Mark || c.A+s.N > s.Burst, c.Wide || s.Wide
 		c.Until = now.Add(timeToDrain(c.A, s.Rate))
 		if c.Mark {
 			c.Until = now.Add(maxKeep)
