@@ -20,8 +20,8 @@ func keptPolicy(f *policyfile.File) *history.Policy {
 }
 
 var (
-	zoneValue  = regexp.MustCompile(`\bzone(["']?\s*=\s*)("[^"\n]*"|'[^'\n]*')`)
-	storeValue = regexp.MustCompile(`(["'])rediss?://[^"'\n]*["']`)
+	zoneValue  = regexp.MustCompile(`\bzone(["']?\s*=\s*)("[^"\n]*"|'[^'\n]*')([ \t]*#[^\n]*)?`)
+	storeValue = regexp.MustCompile(`(["'])rediss?://[^"'\n]*["']([ \t]*#[^\n]*)?`)
 	comment    = regexp.MustCompile(`(?m)^[ \t]*#.*$`)
 )
 

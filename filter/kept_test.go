@@ -14,6 +14,8 @@ func TestKeptPolicyHasNoSecret(t *testing.T) {
 		"[[dnsbl]]\nname = \"bl\"\nzone = \"secretkey.bl.example\"\nquery = \"client.ip\"\nweight = { \"127.0.0.2\" = 1 }\n# zone = \"oldsecretkey.bl.example\"\n",
 		"[[dnsbl]]\nname='bl'\n  zone  =  'SecretKey.bl.example'   # the secretkey.bl.example of May\nquery='client.ip'\nweight={ '127.0.0.2' = 1 }\n",
 		"dnsbl = [{ name = \"bl\", zone = \"secretkey.bl.example\", query = \"client.ip\", weight = { \"127.0.0.2\" = 1 } }]\n",
+		"[[dnsbl]]\nname = \"bl\"\nzone = \"key.bl.example\" # until May secretkey.bl.example\nquery = \"client.ip\"\nweight = { \"127.0.0.2\" = 1 }\n",
+		"[store]\nkind = \"redis\"\nurl = \"redis://127.0.0.1:6379/0\" # until May redis://user:secretkey@127.0.0.1\n",
 		"[store]\nkind = \"redis\"\nurl = \"redis://user:secretkey@127.0.0.1:6379/0\"\n",
 	} {
 		vocabulary, err := Vocabulary()

@@ -49,8 +49,8 @@ type Handler interface {
 
 	// Header gives a field of the header, byte for byte as the MTA sent it, also with NUL bytes: name is what stands before the
 	// colon, value all behind it with its leading blank; folds are the MTA's (LF with Postfix and Sendmail), without a line end.
-	// An MTA that cannot send the leading blank (no Offer.LeadingSpace) gets one put back, unless the value is empty or begins
-	// with a tab or a fold: the usual form, but not surely the sender's.
+	// An MTA that cannot send the leading blank (no Offer.LeadingSpace) gets one put back: the usual form, but not surely the
+	// sender's.
 	Header(name, value string)
 
 	// EndOfHeader says that the header is whole.
