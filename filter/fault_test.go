@@ -11,6 +11,7 @@ import (
 	"gatepost.example/filter/check"
 	"gatepost.example/filter/history"
 	"gatepost.example/filter/resolve"
+	"gatepost.example/filter/state"
 )
 
 // faulty is a check whose work panics.
@@ -19,6 +20,9 @@ type faulty struct{ check.Check }
 func (faulty) Start(*check.Input) func(context.Context) check.Outcome {
 	return func(context.Context) check.Outcome { panic("a check is broken") }
 }
+
+// Recalls implements check.Recaller.
+func (faulty) Recalls(*check.Input) []state.Step { panic("what a check reads first is broken") }
 
 // notingKeeper keeps records, or panics.
 type notingKeeper struct {
@@ -59,7 +63,7 @@ reply = "451 4.7.1 no"
 	session.Mail(Sender{Address: "a@example.org"})
 	session.Abort()
 	session.Close()
-	for _, text := range []string{"a check is broken", "the history is broken"} {
+	for _, text := range []string{"a check is broken", "what a check reads first is broken", "the history is broken"} {
 		if !strings.Contains(log.String(), text) {
 			t.Errorf("the log does not say %q", text)
 		}

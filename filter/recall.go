@@ -58,7 +58,7 @@ func (s *Session) recalls(at policy.Stage, in *check.Input) []state.Step {
 	var out []state.Step
 	for _, i := range s.settings.starting[at] {
 		if r, ok := s.settings.checks[i].check.(check.Recaller); ok && s.wants(i) {
-			out = append(out, r.Recalls(in)...)
+			s.guarded("what "+s.settings.checks[i].name+" reads first", func() { out = append(out, r.Recalls(in)...) }) // without it the check asks by itself
 		}
 	}
 	return out

@@ -328,7 +328,7 @@ func (s *Session) Abort() {
 	s.drop()
 }
 
-// guarded does what nobody waits for. A panic in it is logged, and the session goes on: the answer is decided already.
+// guarded does what no answer rests on. A panic in it is logged, and the session goes on.
 func (s *Session) guarded(what string, do func()) {
 	defer func() {
 		if reason := recover(); reason != nil {
