@@ -207,10 +207,16 @@ func TestIPv6Connection(t *testing.T) {
 // TestUnixSocket: Postfix finds the daemon at a unix socket as well.
 func TestUnixSocket(t *testing.T) {
 	setPolicy(t, rule(conditions["mail"], "550 5.7.1 heard", ""))
-	// The group of the socket is that of Postfix, as the folder's set-group-ID bit makes it in an installation.
-	if out, err := exec.Command("chgrp", "postfix", strings.TrimPrefix(site.UnixSocket(), "unix:")).CombinedOutput(); err != nil {
+	// The group of the socket is that of Postfix, as the folder's set-group-ID bit makes it in an installation. Later tests want it as it was.
+	socket := strings.TrimPrefix(site.UnixSocket(), "unix:")
+	if out, err := exec.Command("chgrp", "postfix", socket).CombinedOutput(); err != nil {
 		t.Fatalf("chgrp: %v: %s", err, out)
 	}
+	t.Cleanup(func() {
+		if err := os.Chown(socket, -1, os.Getgid()); err != nil {
+			t.Error(err)
+		}
+	})
 	other, err := Start(context.Background(), site.UnixSocket(), nil)
 	if err != nil {
 		t.Fatal(err)
