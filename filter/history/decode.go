@@ -76,8 +76,15 @@ func (d *decoder) small(most uint64) int {
 	return int(n)
 }
 
-// count reads how many things follow: each is at least one byte.
-func (d *decoder) count() int { return d.small(uint64(len(d.in))) }
+// count reads how many things follow: each is at least one byte of what is left behind the number.
+func (d *decoder) count() int {
+	n := d.uint()
+	if n > uint64(len(d.in)) {
+		d.fail()
+		return 0
+	}
+	return int(n)
+}
 
 func (d *decoder) bool() bool { return d.small(1) == 1 }
 

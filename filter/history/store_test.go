@@ -111,6 +111,7 @@ func FuzzBlock(f *testing.F) {
 	e.core(fullRecord(1))
 	e.core(fullRecord(2))
 	f.Add(e.out)
+	f.Add([]byte{format, 1, 1}) // a text of which nothing is there
 	f.Fuzz(func(t *testing.T, block []byte) {
 		d := newDecoder(bytes.Clone(block))
 		again := newEncoder()
