@@ -40,6 +40,12 @@ func NewTree(cache, name string, packages []string, end string) (*Tree, error) {
 	return t, nil
 }
 
+// Prepare makes the archive of a clean tree where it is not there yet, for whoever has no network when the tree is unpacked.
+func Prepare(cache, name string, packages []string) error {
+	_, err := base(cache, name, packages)
+	return err
+}
+
 // base gives the archive of the clean tree, and makes it where it is not there yet.
 func base(cache, name string, packages []string) (string, error) {
 	archive, err := filepath.Abs(filepath.Join(cache, name+".tar"))

@@ -67,9 +67,15 @@ const endSendmail = `if [ -s "$1/sendmail.pid" ]; then kill "$(cat "$1/sendmail.
 
 var packages = []string{"sendmail-bin", "sendmail-cf", "sasl2-bin", "libsasl2-modules", "libsasl2-modules-db"}
 
+// treeName is what the tree is kept under.
+const treeName = "bookworm-sendmail"
+
+// Prepare makes the tree that New unpacks, where it is not kept yet. It needs the network, which New's own has not.
+func Prepare(cache string) error { return debian.Prepare(cache, treeName, packages) }
+
 // New unpacks a tree and configures its Sendmail as it is before Gatepost. cache is the folder in which the tree is kept for the next time.
 func New(cache string) (*Instance, error) {
-	tree, err := debian.NewTree(cache, "bookworm-sendmail", packages, endSendmail)
+	tree, err := debian.NewTree(cache, treeName, packages, endSendmail)
 	if err != nil {
 		return nil, err
 	}

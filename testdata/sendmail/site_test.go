@@ -26,6 +26,9 @@ var (
 	binary  string // the daemon under test
 )
 
+// cache is where the tree is kept.
+var cache = filepath.Join("..", "..", ".cache")
+
 func TestMain(m *testing.M) { os.Exit(testMain(m)) }
 
 func testMain(m *testing.M) int {
@@ -38,6 +41,10 @@ func testMain(m *testing.M) int {
 		return 0
 	}
 	if !Inside() {
+		if err := Prepare(cache); err != nil {
+			fmt.Println(err)
+			return 1
+		}
 		status, err := RunInside()
 		if err != nil {
 			fmt.Println("tests with a real Sendmail need a network of its own:", err)
@@ -96,7 +103,7 @@ func begin() (end func() error, err error) {
 		return nil, errors.Join(err, end())
 	}
 	ends = append(ends, site.Close)
-	if mta, err = New(filepath.Join("..", "..", ".cache")); err != nil {
+	if mta, err = New(cache); err != nil {
 		return nil, errors.Join(err, end())
 	}
 	ends = append(ends, mta.Close)
