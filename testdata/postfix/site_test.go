@@ -21,6 +21,17 @@ var senders *Senders
 // binary is the daemon under test.
 var binary string
 
+// provoked reports whether a warning is what a test asked for: a bad policy, a tripped limit, the open relay that TestDoctor makes, whose
+// recipients are strangers' once the daemon has seen enough to know its own domains.
+func provoked(line string) bool {
+	for _, words := range []string{"policy not reloaded", "limit tripped", "foreign-test.example"} {
+		if strings.Contains(line, words) {
+			return true
+		}
+	}
+	return false
+}
+
 func TestMain(m *testing.M) {
 	os.Exit(testMain(m))
 }
@@ -61,7 +72,7 @@ func testMain(m *testing.M) int {
 	}
 	status := m.Run()
 	for line := range strings.Lines(site.Log()) {
-		if !strings.Contains(line, `"level":"INFO"`) && !strings.Contains(line, "policy not reloaded") && !strings.Contains(line, "limit tripped") {
+		if !strings.Contains(line, `"level":"INFO"`) && !provoked(line) {
 			fmt.Print("the daemon warns: ", line)
 			status = 1
 		}
