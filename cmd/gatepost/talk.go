@@ -18,6 +18,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"gatepost.example/cmd/gatepost/page"
 	"gatepost.example/policy/policyfile"
 )
 
@@ -118,15 +119,4 @@ func printTable(c *cobra.Command, asJSON bool, value any, head string, rows []st
 }
 
 // ago says how long something is past, as people read it.
-func ago(t time.Time) string {
-	switch d := time.Since(t); {
-	case d < 2*time.Minute:
-		return fmt.Sprintf("%d s", int(d.Seconds()))
-	case d < 2*time.Hour:
-		return fmt.Sprintf("%d min", int(d.Minutes()))
-	case d < 48*time.Hour:
-		return fmt.Sprintf("%d h", int(d.Hours()))
-	default:
-		return fmt.Sprintf("%d days", int(d.Hours()/24))
-	}
-}
+func ago(t time.Time) string { return page.Ago(time.Since(t)) }

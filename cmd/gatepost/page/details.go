@@ -119,7 +119,7 @@ func (p *Page) judgePolicy(r *http.Request) (view, error) {
 // functions are those of the templates.
 func functions(now func() time.Time) template.FuncMap {
 	return template.FuncMap{
-		"ago": func(t time.Time) string { return ago(now().Sub(t)) },
+		"ago": func(t time.Time) string { return Ago(now().Sub(t)) },
 		"at":  func(t time.Time) string { return t.Format("Jan 2 15:04:05") },
 		"iso": func(t time.Time) string { return t.Format(time.RFC3339) },
 		"number": func(v any) string {
@@ -155,8 +155,8 @@ func meter(full float64) template.HTML {
 		full, class, full)) // numbers only
 }
 
-// ago says how long something is past, as people read it.
-func ago(d time.Duration) string {
+// Ago says how long something is past, as people read it: "90 s", "3 h", "12 days".
+func Ago(d time.Duration) string {
 	switch {
 	case d < 2*time.Minute:
 		return fmt.Sprintf("%d s", int(d.Seconds()))
