@@ -10,10 +10,11 @@ import (
 	"testing"
 )
 
-// bare starts a Postfix that asks no milter yet; the site's daemon is there for it.
+// bare starts a Postfix that asks no milter yet; the site's daemon is there for it. Its smtpd serve one client each (max_use), so that none answers by
+// a configuration that postconf has changed since.
 func bare(t *testing.T) *Instance {
 	t.Helper()
-	i, err := Start(t.Context(), "", map[string]string{"mynetworks": "127.0.0.2/32, 198.51.100.0/24", "smtpd_recipient_restrictions": "reject_unauth_destination, check_policy_service inet:127.0.0.1:10023"})
+	i, err := Start(t.Context(), "", map[string]string{"mynetworks": "127.0.0.2/32, 198.51.100.0/24", "smtpd_recipient_restrictions": "reject_unauth_destination", "max_use": "1"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -22,9 +23,6 @@ func bare(t *testing.T) *Instance {
 			t.Error(err)
 		}
 	})
-	if err := postconf(i, "-e", "smtpd_recipient_restrictions=reject_unauth_destination"); err != nil { // set so that a second -e has to keep the file's form
-		t.Fatal(err)
-	}
 	return i
 }
 
