@@ -178,34 +178,3 @@ func (d *daemon) listValues() []metric.Value {
 	}
 	return out
 }
-
-// dnsEach is how often DNS is looked at as a whole, dnsLeast how many questions it takes to judge it.
-const (
-	dnsEach  = time.Minute
-	dnsLeast = 20
-)
-
-// watchDNS says when most questions of a minute had no answer: single ones are somebody else's trouble, most are ours.
-func (d *daemon) watchDNS(ctx context.Context) {
-	ticker := time.NewTicker(dnsEach)
-	defer ticker.Stop()
-	before, failing := d.resolver.Stats(), false
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
-		now := d.resolver.Stats()
-		asked, lost := now.Misses-before.Misses, now.Timeouts+now.ServFails-before.Timeouts-before.ServFails
-		switch most := asked >= dnsLeast && 2*lost > asked; {
-		case most:
-			d.log.Error("DNS does not answer: most questions of the last minute failed", "asked", asked, "failed", lost)
-			failing = true
-		case failing && asked >= dnsLeast:
-			d.log.Info("DNS answers again", "asked", asked, "failed", lost)
-			failing = false
-		}
-		before = now
-	}
-}

@@ -187,12 +187,15 @@ func openStore(file *policyfile.File, log *slog.Logger) (state.Store, error) {
 }
 
 // settingsOf gives what sessions follow under a policy file, with the tables that it names opened.
-func settingsOf(file *policyfile.File) (*filter.Settings, error) {
+func settingsOf(file *policyfile.File) (*filter.Settings, error) { return settingsWith(file, nil) }
+
+// settingsWith is settingsOf with files that stand in the place of those on disk, by their paths.
+func settingsWith(file *policyfile.File, given map[string][]byte) (*filter.Settings, error) {
 	set := filter.SettingsOf(file)
 	if file.Submission.LoginMaps == "" {
 		return set, nil
 	}
-	maps, err := submission.Open(file.Submission.LoginMaps)
+	maps, err := submission.OpenWith(file.Submission.LoginMaps, given)
 	if err != nil {
 		return nil, fmt.Errorf("submission.login_maps: %w", err)
 	}

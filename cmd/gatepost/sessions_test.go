@@ -70,7 +70,8 @@ var wantLines = regexp.MustCompile(`(?ms)^-- want --\n.*?(^-- |\z)`)
 // and the next run ends as wanted. What holds already is left alone.
 func TestUpdate(t *testing.T) {
 	var out bytes.Buffer
-	player := &tester{out: &out} // one for all, so that each policy is compiled once
+	player := newTester() // one for all, so that each policy is compiled once
+	player.out = &out
 	play := func(t *testing.T, path, text string, update bool) string {
 		t.Helper()
 		write(t, path, text)

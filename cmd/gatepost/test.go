@@ -28,8 +28,12 @@ type tester struct {
 	policies        play.Policies
 }
 
+func newTester() *tester {
+	return &tester{policies: play.Policies{Reading: policyfile.Reading{Now: testTime, File: readIfThere, Tested: true}, Settings: testSettings}}
+}
+
 func newTest() *cobra.Command {
-	t := &tester{policies: play.Policies{Reading: policyfile.Reading{Now: testTime, File: readIfThere, Tested: true}, Settings: testSettings}}
+	t := newTester()
 	c := &cobra.Command{
 		Use:   "test CASE.txtar...",
 		Short: "Play sessions against a policy, without DNS: a policy's unit tests",
@@ -40,8 +44,9 @@ whole session: a DNS zone, what the client does, the messages; or facts, one NAM
 a line: then all else is that of an ordinary stranger's message, so that one rule can be
 tested in a few lines. No question leaves the machine; a bug report is such a file.
 
-Files that the policy names for its lists, pairs and login maps are read where they are
-there, and empty where they are not; what gatepost list add wrote is left out.
+Files that the policy names for its lists, pairs and login maps may stand in the case, each
+as a section with its whole path ("-- /etc/postfix/sender_logins --"). Others are read where
+they are there, and empty where they are not; what gatepost list add wrote is left out.
 
 In a session "wait 15m" lets time pass, and "repeat 200" plays what stands before "end" so
 often, with the number in the place of {n}.
@@ -87,11 +92,11 @@ func readIfThere(path string) ([]byte, error) {
 }
 
 // testSettings gives what the sessions of cases follow: login maps are asked where their files are there, and none that has a server.
-func testSettings(file *policyfile.File) (*filter.Settings, error) {
+func testSettings(file *policyfile.File, given map[string][]byte) (*filter.Settings, error) {
 	if strings.Contains(file.Submission.LoginMaps, "socketmap:") {
 		return filter.SettingsOf(file), nil
 	}
-	set, err := settingsOf(file)
+	set, err := settingsWith(file, given)
 	if errors.Is(err, fs.ErrNotExist) {
 		return filter.SettingsOf(file), nil
 	}

@@ -28,6 +28,14 @@
 //	header Authentication-Results: mx.example.net; *
 //	fact spf.result = pass
 //
+// A file that the policy names, for a list or for login maps, may stand in the case as a section with its whole path:
+//
+//	-- policy --
+//	include: policy.toml
+//	submission.login_maps = "texthash:/etc/postfix/sender_logins"
+//	-- /etc/postfix/sender_logins --
+//	anna@example.net anna
+//
 // A case may state facts in the place of a session: what one rule makes of them. Whatever it does not name is that of an ordinary stranger's
 // message (see ordinary):
 //
@@ -64,6 +72,7 @@ type Case struct {
 	Include string            // the policy file that Policy is a change of; "" for none
 	Session []Command         // what the client does
 	Files   map[string][]byte // messages by name
+	Disk    map[string][]byte // files that the policy names, by their whole path, in the place of those on disk
 	Want    []Want            // what must come of it
 
 	wantLine int // the line of the file at which the section want begins
@@ -99,7 +108,7 @@ const maxCommands = 50_000
 // ReadCase reads a session file. Its errors name the file, the section and the line.
 func ReadCase(name string, text []byte) (*Case, error) {
 	archive := txtar.Parse(text)
-	c := &Case{Name: name, Files: map[string][]byte{}}
+	c := &Case{Name: name, Files: map[string][]byte{}, Disk: map[string][]byte{}}
 	why, found := strings.CutPrefix(strings.TrimSpace(string(archive.Comment)), "why:")
 	if !found || strings.TrimSpace(why) == "" {
 		return nil, fmt.Errorf("%s: the first line says why the case exists: \"why: ...\"", name)
@@ -146,6 +155,10 @@ func (c *Case) section(f txtar.File) error {
 			}
 		}
 	default:
+		if strings.HasPrefix(f.Name, "/") {
+			c.Disk[f.Name] = f.Data
+			break
+		}
 		c.Files[f.Name] = bytes.ReplaceAll(f.Data, []byte("\n"), []byte("\r\n"))
 	}
 	return nil

@@ -59,8 +59,9 @@ type Policies struct {
 	Keep    filter.Keeper      // gets every message with its evidence; nil for nobody
 	Reading policyfile.Reading // what the policies may read; by itself nothing
 
-	// Settings gives what sessions follow under a policy, with the tables that it names opened; nil for none opened.
-	Settings func(*policyfile.File) (*filter.Settings, error)
+	// Settings gives what sessions follow under a policy, with the tables that it names opened; nil for none opened. What is given stands in
+	// the place of files on disk, by their paths.
+	Settings func(file *policyfile.File, given map[string][]byte) (*filter.Settings, error)
 
 	byText map[string]*policyfile.File
 }
@@ -86,7 +87,7 @@ func (known *Policies) Play(c *Case, load Loader, now time.Time) (*Result, error
 	}
 	set := filter.SettingsOf(file)
 	if known.Settings != nil {
-		if set, err = known.Settings(file); err != nil {
+		if set, err = known.Settings(file, c.Disk); err != nil {
 			return nil, fmt.Errorf("%s: policy: %w", c.Name, err)
 		}
 	}
@@ -131,22 +132,36 @@ func (known *Policies) of(c *Case, load Loader) (*policyfile.File, error) {
 			return nil, fmt.Errorf("%s: policy: %w", c.Name, err)
 		}
 	}
-	if file := known.byText[string(text)]; file != nil {
+	if file := known.byText[string(text)]; file != nil && len(c.Disk) == 0 {
 		return file, nil
 	}
 	vocabulary, err := filter.Vocabulary()
 	if err != nil {
 		return nil, err
 	}
-	file, err := policyfile.ParseWith(c.Name+":policy", text, vocabulary, known.Reading)
-	if err != nil {
-		return nil, err
+	file, err := policyfile.ParseWith(c.Name+":policy", text, vocabulary, c.reading(known.Reading))
+	if err != nil || len(c.Disk) > 0 { // what it read is the case's own
+		return file, err
 	}
 	if known.byText == nil {
 		known.byText = map[string]*policyfile.File{}
 	}
 	known.byText[string(text)] = file
 	return file, nil
+}
+
+// reading puts the files that the case brings before those of the disk.
+func (c *Case) reading(from policyfile.Reading) policyfile.Reading {
+	disk := from.File
+	if len(c.Disk) > 0 {
+		from.File = func(path string) ([]byte, error) {
+			if text, ok := c.Disk[path]; ok || disk == nil {
+				return text, nil
+			}
+			return disk(path)
+		}
+	}
+	return from
 }
 
 // player is one run of a case.

@@ -28,14 +28,18 @@ func (l line) errorf(format string, args ...any) error {
 	return fmt.Errorf("line %d: "+format, append([]any{l.number}, args...)...)
 }
 
-// A file is what was read from a path.
+// A file is what was read from a path. The zero file is a text that was given, and never changes.
 type file struct {
 	path string
 	seen os.FileInfo
 }
 
 // readFile reads a table. The file's state is taken before the reading, so one that changes meanwhile counts as changed.
-func readFile(path string) (file, string, error) {
+func (s spec) readFile() (file, string, error) {
+	path := s.path
+	if text, ok := s.given[path]; ok {
+		return file{}, string(text), nil
+	}
 	info, err := os.Stat(path)
 	if err != nil {
 		return file{}, "", fmt.Errorf("%w; create the file, or correct the name", err)

@@ -48,7 +48,7 @@ type rules struct {
 
 // openRules reads a table.
 func openRules(s spec) (table, error) {
-	f, text, err := readFile(s.path)
+	f, text, err := s.readFile()
 	if err != nil {
 		return nil, err
 	}

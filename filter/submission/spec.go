@@ -32,6 +32,8 @@ type spec struct {
 	network string // of a socketmap: "unix" or "tcp"
 	address string // where a socketmap listens
 	name    string // the map that is asked for there
+
+	given map[string][]byte // files in the place of those on disk, by path
 }
 
 // parse reads the names of tables.

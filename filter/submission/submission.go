@@ -35,13 +35,17 @@ type Maps struct {
 
 // Open reads the tables that a text names: one or more, separated by commas or blanks. Files are read at once; a socketmap is
 // connected at the first lookup.
-func Open(text string) (*Maps, error) {
+func Open(text string) (*Maps, error) { return OpenWith(text, nil) }
+
+// OpenWith is Open with files that stand in the place of those on disk, by their paths.
+func OpenWith(text string, given map[string][]byte) (*Maps, error) {
 	specs, err := parse(text)
 	if err != nil {
 		return nil, err
 	}
 	m := &Maps{}
 	for _, s := range specs {
+		s.given = given
 		t, err := open(s)
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("%s: %w", s.text, err), m.Close())

@@ -21,7 +21,7 @@ type entry struct {
 
 // openTexthash reads a table.
 func openTexthash(s spec) (table, error) {
-	f, text, err := readFile(s.path)
+	f, text, err := s.readFile()
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,52 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"gatepost.example/filter/resolve"
+)
+
+// dnsEach is how often DNS is looked at as a whole, dnsLeast how many questions it takes to judge it.
+const (
+	dnsEach  = time.Minute
+	dnsLeast = 20
+)
+
+// watchDNS says when most questions of a minute had no answer: single ones are somebody else's trouble, most are ours.
+func (d *daemon) watchDNS(ctx context.Context) {
+	ticker := time.NewTicker(dnsEach)
+	defer ticker.Stop()
+	o := outage{log: d.log, before: d.resolver.Stats()}
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			o.minute(d.resolver.Stats())
+		}
+	}
+}
+
+// outage is what is known of DNS as a whole.
+type outage struct {
+	log     *slog.Logger
+	before  resolve.Stats // a minute ago
+	failing bool
+}
+
+// minute judges the questions of a minute by the counts at its end. It says each minute that most fail, and once that they do not any more.
+func (o *outage) minute(now resolve.Stats) {
+	asked, lost := now.Misses-o.before.Misses, now.Timeouts+now.ServFails-o.before.Timeouts-o.before.ServFails
+	o.before = now
+	switch most := 2*lost > asked; {
+	case asked < dnsLeast:
+	case most:
+		o.failing = true
+		o.log.Error("DNS does not answer: most questions of the last minute failed", "asked", asked, "failed", lost)
+	case o.failing:
+		o.failing = false
+		o.log.Info("DNS answers again", "asked", asked, "failed", lost)
+	}
+}
