@@ -10,14 +10,7 @@ import (
 // rule gives a policy whose one rule refuses at a stage that its fact decides.
 func rule(condition, reply, more string) string { return Rule(condition, reply, more) }
 
-// conditions that become known at each stage.
-var conditions = map[string]string{
-	"connect": `client.ip == "198.51.100.1"`,
-	"helo":    `helo.name == "mail.example.org"`,
-	"mail":    `sender.domain == "example.org"`,
-	"rcpt":    `rcpt.local == "u"`,
-	"data":    `author.domain == "example.org"`,
-}
+var conditions = Conditions()
 
 // TestSpokenAtRcpt: with delay_reject, the default, every refusal that is decided before the end of the message is spoken at RCPT with code,
 // enhanced code, text and id; Postfix then serves the next command.

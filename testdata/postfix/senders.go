@@ -93,7 +93,21 @@ func Mail(from, subject string) string {
 	return fmt.Sprintf("From: %s\nTo: u@example.net\nSubject: %s\nDate: Tue, 24 Nov 2026 12:00:00 +0000\nMessage-ID: <%s@example.org>\n\nhello\n", from, subject, subject)
 }
 
+// AcceptAll is a policy that trusts nobody and takes everything.
+const AcceptAll = "mode = \"enforce\"\n[trust]\nnetworks = []\n"
+
 // Rule gives a policy that trusts nobody and whose one rule refuses when its condition is true; more are keys of the rule or what follows it.
 func Rule(condition, reply, more string) string {
-	return fmt.Sprintf("mode = \"enforce\"\n[trust]\nnetworks = []\n[[rule]]\nname = \"r\"\nwhen = '''%s'''\nreply = \"%s\"\n%s\n", condition, reply, more)
+	return AcceptAll + fmt.Sprintf("[[rule]]\nname = \"r\"\nwhen = '''%s'''\nreply = \"%s\"\n%s\n", condition, reply, more)
+}
+
+// Conditions are true for the mail that the tests send, each known from its stage on.
+func Conditions() map[string]string {
+	return map[string]string{
+		"connect": `client.ip == "198.51.100.1"`,
+		"helo":    `helo.name == "mail.example.org"`,
+		"mail":    `sender.domain == "example.org"`,
+		"rcpt":    `rcpt.local == "u"`,
+		"data":    `author.domain == "example.org"`,
+	}
 }

@@ -13,7 +13,7 @@ import (
 	"os"
 )
 
-const acceptAll = "mode = \"enforce\"\n[trust]\nnetworks = []\n"
+const acceptAll = AcceptAll
 
 // TestManyMessages: ten messages over one connection with RSETs between; each is judged by itself.
 func TestManyMessages(t *testing.T) {

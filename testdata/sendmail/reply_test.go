@@ -12,23 +12,14 @@ import (
 	"gatepost.example/testdata/postfix"
 )
 
-const acceptAll = "mode = \"enforce\"\n[trust]\nnetworks = []\n"
-
-// conditions that become known at each stage.
-var conditions = map[string]string{
-	"connect": `client.ip == "198.51.100.1"`,
-	"helo":    `helo.name == "mail.example.org"`,
-	"mail":    `sender.domain == "example.org"`,
-	"rcpt":    `rcpt.local == "u"`,
-	"data":    `author.domain == "example.org"`,
-}
+const acceptAll = postfix.AcceptAll
 
 // TestSpokenAtRcpt: with delay_reject, the default, every refusal that is decided before the end of the message is spoken at RCPT with code,
 // enhanced code, text and id, and one at the end of the message there; Sendmail then serves the next command. Of most codes it puts the recipient
 // in front of the text.
 func TestSpokenAtRcpt(t *testing.T) {
 	for _, reply := range []string{"450 4.7.1", "451 4.3.0", "452 4.3.1", "550 5.7.1", "553 5.7.1", "554 5.7.1"} {
-		for stage, condition := range conditions {
+		for stage, condition := range postfix.Conditions() {
 			setPolicy(t, postfix.Rule(condition, reply+" because 100% sure", ""))
 			c := dial(t, Bad)
 			want(t, c, "MAIL FROM:<a@example.org>", "250 2.1.0 <a@example.org>... Sender ok")
@@ -56,7 +47,7 @@ func prefixed(reply, address string) string {
 
 // Test421 closes the connection where it is spoken.
 func Test421(t *testing.T) {
-	setPolicy(t, postfix.Rule(conditions["connect"], "421 4.7.0 slow down", ""))
+	setPolicy(t, postfix.Rule(postfix.Conditions()["connect"], "421 4.7.0 slow down", ""))
 	c := dial(t, Bad)
 	want(t, c, "MAIL FROM:<a@example.org>", "250")
 	want(t, c, "RCPT TO:<u@example.net>", "421 4.7.0 slow down (id ")
@@ -87,7 +78,7 @@ func TestAtOnce(t *testing.T) {
 		{stage: "data", reply: "421 4.7.0", greeting: "220", helo: "250", mail: "250", rcpt: "250", data: "421 4.7.0" + because},
 	} {
 		t.Run(c.stage+" "+c.reply, func(t *testing.T) {
-			setPolicy(t, postfix.Rule(conditions[c.stage], c.reply+" because", "at_once = true"))
+			setPolicy(t, postfix.Rule(postfix.Conditions()[c.stage], c.reply+" because", "at_once = true"))
 			playEarly(t, c.greeting, c.helo, c.mail, c.rcpt, c.data)
 		})
 	}
@@ -300,7 +291,7 @@ action = "discard"
 
 // TestObserve: nothing is refused, and the message says what would have been.
 func TestObserve(t *testing.T) {
-	setPolicy(t, strings.Replace(postfix.Rule(conditions["connect"], "554 5.7.1 no", ""), `"enforce"`, `"observe"`, 1))
+	setPolicy(t, strings.Replace(postfix.Rule(postfix.Conditions()["connect"], "554 5.7.1 no", ""), `"enforce"`, `"observe"`, 1))
 	s := subject()
 	if reply := send(t, Bad, "a@example.org", postfix.Mail("a@example.org", s)); !strings.HasPrefix(reply, "250") {
 		t.Fatal(reply)

@@ -97,7 +97,7 @@ func TestMessagesApart(t *testing.T) {
 
 // TestPipelining: several commands in one write.
 func TestPipelining(t *testing.T) {
-	setPolicy(t, postfix.Rule(conditions["rcpt"], "452 4.7.1 later", ""))
+	setPolicy(t, postfix.Rule(postfix.Conditions()["rcpt"], "452 4.7.1 later", ""))
 	c := dial(t, Good)
 	if err := c.Say("MAIL FROM:<a@example.org>\r\nRCPT TO:<u@example.net>\r\nRCPT TO:<v@example.net>\r\nRSET\r\n"); err != nil {
 		t.Fatal(err)
@@ -266,7 +266,7 @@ func TestDaemonStops(t *testing.T) {
 
 // TestLogs: Sendmail's own line of a refusal names our text, with the id by which gatepost explain finds it.
 func TestLogs(t *testing.T) {
-	setPolicy(t, postfix.Rule(conditions["connect"], "554 5.7.1 because", ""))
+	setPolicy(t, postfix.Rule(postfix.Conditions()["connect"], "554 5.7.1 because", ""))
 	c := dial(t, Bad)
 	want(t, c, "MAIL FROM:<a@example.org>", "250")
 	want(t, c, "RCPT TO:<u@example.net>", "554 5.7.1 because (id ")
