@@ -170,19 +170,39 @@ func (c *canonicalizer) release() {
 }
 
 func (c *canonicalizer) write(p []byte) {
-	for len(p) > 0 {
-		if c.cr {
-			c.cr = false
-			if p[0] == '\n' {
-				c.lineEnd()
-				p = p[1:]
-				continue
+	for looked := 0; len(p) > 0; { // bytes at the beginning of p that whole has looked at and left
+		if looked <= 0 {
+			n, seen := c.whole(p)
+			if n > 0 {
+				c.textRun(p[:n])
 			}
-			c.textRun(crlfs[:1])
+			if p, looked = p[n:], seen-n; len(p) == 0 {
+				return
+			}
 		}
-		p = c.run(p)
+		rest := c.run(p)
+		looked -= len(p) - len(rest)
+		p = rest
 	}
 }
+
+// whole gives how many bytes of p, lines and their ends together, stay as they are, and how many it looked at. What it leaves to run
+// begins with line ends or blanks whose fate hangs on what follows, or with what relaxed form changes.
+func (c *canonicalizer) whole(p []byte) (n, seen int) {
+	if c.cr || c.blank && isBlank(p[0]) {
+		return 0, 0
+	}
+	seen = len(p)
+	if c.relaxed {
+		seen = unchanged(p)
+	}
+	for n = seen; n > 0 && isBlank(p[n-1]); n-- {
+	}
+	return n, seen
+}
+
+// isBlank reports whether a byte is a blank or may be of a line end.
+func isBlank(b byte) bool { return b == ' ' || b == '\t' || b == '\r' || b == '\n' }
 
 // lineEnd takes a CRLF. Blanks before it are dropped in relaxed form.
 func (c *canonicalizer) lineEnd() {
@@ -199,7 +219,22 @@ func (c *canonicalizer) textRun(p []byte) {
 
 // run takes bytes up to the next that matters and gives the rest.
 func (c *canonicalizer) run(p []byte) []byte {
+	if c.cr {
+		c.cr = false
+		if p[0] == '\n' {
+			c.lineEnd()
+			return p[1:]
+		}
+		c.textRun(crlfs[:1])
+	}
 	if p[0] == '\r' {
+		rest := p
+		for ; len(rest) > 1 && rest[0] == '\r' && rest[1] == '\n'; rest = rest[2:] {
+			c.lineEnd()
+		}
+		if len(rest) < len(p) {
+			return rest
+		}
 		c.cr = true
 		return p[1:]
 	}

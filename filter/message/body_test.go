@@ -101,7 +101,8 @@ func TestHashedOnce(t *testing.T) {
 
 // FuzzBody: whatever the body and its chunks, the hash is that of the reference.
 func FuzzBody(f *testing.F) {
-	for _, body := range []string{"", "a \r\n\r\n", " \t x \t\r\n", "\r\r\n\n", strings.Repeat("\r\n", 700) + "x", "a  b\tc \r", " \r\n\r\n \r\n"} {
+	for _, body := range []string{"", "a \r\n\r\n", " \t x \t\r\n", "\r\r\n\n", strings.Repeat("\r\n", 700) + "x", "a  b\tc \r", " \r\n\r\n \r\n",
+		strings.Repeat("words of a line \r\n", 3) + "and  its\tend\r \r\n", "a line of plain words\nand more of them \rthan sixteen\r\n \r\nx"} {
 		f.Add(body, uint64(1))
 	}
 	f.Fuzz(func(t *testing.T, body string, seed uint64) {
@@ -109,7 +110,7 @@ func FuzzBody(f *testing.F) {
 		for _, c := range []Canon{Simple, Relaxed} {
 			want := sha256.Sum256([]byte(reference(c, body)))
 			for range 3 {
-				chunks := []int{1 + r.IntN(5), 1 + r.IntN(40), 1 + r.IntN(3)}
+				chunks := []int{1 + r.IntN(5), 1 + r.IntN(40), 1 + r.IntN(3), 1 + r.IntN(400)}
 				if got := hashOf(c, body, -1, chunks); !bytes.Equal(got.Digest(), want[:]) {
 					t.Fatalf("canonicalization %d, chunks %v: %q is not hashed as %q", c, chunks, body, reference(c, body))
 				}
