@@ -42,6 +42,7 @@ type mailTry struct {
 	own      *correspondent.Own
 	since    time.Time
 	written  []filter.Written // to whom, by Sent folders
+	others   []other
 
 	mu     sync.Mutex
 	report *tryReport
@@ -60,7 +61,7 @@ func tryMailbox(c *cobra.Command, o tryOptions, path string) error {
 		return err
 	}
 	now := time.Now()
-	t := &mailTry{file: file, memory: state.NewEmbedded(maxCells, now), own: correspondent.NewOwn(nil), since: now.Add(-span), report: newTryReport()}
+	t := &mailTry{file: file, memory: state.NewEmbedded(maxCells, now), own: correspondent.NewOwn(nil), since: now.Add(-span), report: newTryReport(), others: othersOf(file)}
 	if file.Trust.InsteadOfRefusal == policyfile.InsteadHold {
 		t.report.instead = held
 	}
@@ -190,10 +191,11 @@ func (t *mailTry) run(ctx context.Context, path string, keep filter.Keeper) erro
 	messages := make(chan mailbox.Message)
 	var work sync.WaitGroup
 	for range tryWorkers {
-		judge := play.NewJudge(filter.SettingsOf(t.file), play.Rests{Resolver: t.resolver, Watch: t.watch, Memory: t.memory, History: keep})
+		last := &lastKept{next: keep}
+		judge := play.NewJudge(filter.SettingsOf(t.file), play.Rests{Resolver: t.resolver, Watch: t.watch, Memory: t.memory, History: last})
 		work.Go(func() {
 			for m := range messages {
-				t.one(judge, m)
+				t.one(judge, last, m)
 			}
 		})
 	}
@@ -221,7 +223,7 @@ func (t *mailTry) run(ctx context.Context, path string, keep filter.Keeper) erro
 }
 
 // one evaluates one message.
-func (t *mailTry) one(judge *play.Judge, m mailbox.Message) {
+func (t *mailTry) one(judge *play.Judge, last *lastKept, m mailbox.Message) {
 	header, body, err := message.Read(bytes.NewReader(m.Text))
 	var a arrival
 	if err == nil {
@@ -238,7 +240,11 @@ func (t *mailTry) one(judge *play.Judge, m mailbox.Message) {
 		t.report.unknown(m, err)
 		return
 	}
-	t.report.add(m, a, result)
+	if c := t.report.add(m, a, result); c != nil {
+		for _, said := range restsOn(t.others, last.record, c.Outcome) {
+			c.Rests[said]++
+		}
+	}
 }
 
 // writtenAtOnce is how many recipients the daemon is told of at once.

@@ -91,6 +91,7 @@ type change struct {
 	Rule     string         `json:"rule"`
 	Count    int            `json:"count"`
 	Authors  map[string]int `json:"authors"`
+	Rests    map[string]int `json:"not_known,omitempty"` // what alone, had it been so when they came, would have changed it, and for how many
 	Examples []example      `json:"examples"`
 }
 
@@ -142,19 +143,19 @@ func (r *tryReport) unknown(m mailbox.Message, err error) {
 	r.reason(strings.TrimSuffix(err.Error(), "; give --ip ADDRESS"))
 }
 
-// add counts a message, and notes it where it would end otherwise.
-func (r *tryReport) add(m mailbox.Message, a arrival, result *play.Result) {
+// add counts a message, and gives what it would end otherwise with; nil where it ends as it lies.
+func (r *tryReport) add(m mailbox.Message, a arrival, result *play.Result) *change {
 	o, rule := outcomeOf(result, a.gentle, r.instead)
 	r.folder(m.Folder).By[o]++
 	use := mailbox.UseOf(m.Folder)
 	wanted := use == mailbox.Incoming
 	if wanted == (o == taken) || use == mailbox.Trash {
-		return
+		return nil
 	}
 	key := fmt.Sprint(m.Folder, "\x00", o, "\x00", rule)
 	c := r.byChange[key]
 	if c == nil {
-		c = &change{Wanted: wanted, Folder: m.Folder, Outcome: o, Rule: rule, Authors: map[string]int{}}
+		c = &change{Wanted: wanted, Folder: m.Folder, Outcome: o, Rule: rule, Authors: map[string]int{}, Rests: map[string]int{}}
 		r.byChange[key] = c
 		r.Changes = append(r.Changes, c)
 	}
@@ -173,6 +174,7 @@ func (r *tryReport) add(m mailbox.Message, a arrival, result *play.Result) {
 	c.Examples = append(c.Examples, e)
 	slices.SortFunc(c.Examples, func(a, b example) int { return cmp.Compare(a.File, b.File) })
 	c.Examples = c.Examples[:min(len(c.Examples), maxExamples)]
+	return c
 }
 
 // print writes the report for people.
@@ -229,6 +231,9 @@ func (r *tryReport) printChanges(out io.Writer, wanted bool, title string) {
 			by = " by " + c.Rule
 		}
 		fmt.Fprintf(out, "  %d in %s: %s%s, from %s\n", c.Count, shownText(c.Folder), c.Outcome, by, topOf(c.Authors))
+		if len(c.Rests) > 0 {
+			fmt.Fprintf(out, "    otherwise if at that time, which a mailbox does not tell, %s\n", restsText(c.Rests))
+		}
 		for _, e := range c.Examples {
 			fmt.Fprintf(out, "    %s  %s  <%s> from %s  %s\n", e.ID, e.Time.Format("2006-01-02 15:04"), shownText(e.Sender), e.Client, shownText(e.File))
 		}
