@@ -217,17 +217,10 @@ func (t *task) wait(budget time.Duration) *check.Outcome {
 // tasks are the checks of one connection or message, in registry order; nil for one that was not started.
 type tasks []*task
 
-// findings gives what all awaited tasks found, in registry order.
-func (ts tasks) findings() []check.Finding {
-	n := 0
-	for _, t := range ts {
-		if t != nil && t.read != nil {
-			n += len(t.read.Findings)
-		}
-	}
-	out := make([]check.Finding, 0, n)
-	for _, t := range ts {
-		if t != nil && t.read != nil {
+// appendFindings adds what all awaited tasks found, in registry order.
+func (s *Session) appendFindings(out []check.Finding) []check.Finding {
+	for i := range s.settings.checks {
+		if t := s.task(i); t != nil && t.read != nil {
 			out = append(out, t.read.Findings...)
 		}
 	}

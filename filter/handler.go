@@ -132,9 +132,8 @@ func (h *Handler) Close() {
 		h.open = false
 	}
 	h.session.Close()
-	settings := h.session.settings
-	h.session, h.tls = h.server.NewSession(), TLS{}
-	h.session.settings = settings
+	h.session.reset()
+	h.tls = TLS{}
 }
 
 // encode gives a response in the words of the protocol.

@@ -2,6 +2,7 @@ package filter
 
 import (
 	"context"
+	"iter"
 	"log/slog"
 	"slices"
 	"time"
@@ -89,22 +90,22 @@ type question struct {
 }
 
 // concerned gives the limits that an occasion reads or counts, each with how much it counts.
-func (s *Session) concerned(o occasion) []question {
-	var out []question
-	for i := range s.settings.limits {
-		l := &s.settings.limits[i]
-		q := question{limit: l, n: s.amount(l, o)}
-		if q.n > 0 || l.reads(o.at) && l.wanted && !o.refused {
-			out = append(out, q)
+func (s *Session) concerned(o occasion) iter.Seq[question] {
+	return func(yield func(question) bool) {
+		for i := range s.settings.limits {
+			l := &s.settings.limits[i]
+			q := question{limit: l, n: s.amount(l, o)}
+			if (q.n > 0 || l.reads(o.at) && l.wanted && !o.refused) && !yield(q) {
+				return
+			}
 		}
 	}
-	return out
 }
 
-// readyLimits gives the questions that need nothing but what is known already.
+// readyLimits gives the questions that need nothing but what is known already. They are good until it is called again.
 func (s *Session) readyLimits(o occasion) []question {
-	var out []question
-	for _, q := range s.concerned(o) {
+	out := s.room.ready[:0]
+	for q := range s.concerned(o) {
 		if !s.knowsAll(q.limit.Per) || q.limit.When != nil && !s.knowsAll(q.limit.When.Facts()) {
 			continue
 		}
@@ -118,6 +119,7 @@ func (s *Session) readyLimits(o occasion) []question {
 		q.band = s.band(q.limit)
 		out = append(out, q)
 	}
+	s.room.ready = out
 	return out
 }
 
@@ -136,7 +138,7 @@ func (s *Session) askLimits(o occasion, asked []question, results []state.Result
 	now := s.present()
 	var rest []question
 	var steps []state.Step
-	for _, q := range s.concerned(o) {
+	for q := range s.concerned(o) {
 		q.key, q.band = s.keyOf(q.limit, o.at)
 		if s.past != nil && s.past.answers(s, &q, o) {
 			continue
@@ -159,8 +161,7 @@ func (s *Session) askLimits(o occasion, asked []question, results []state.Result
 	}
 }
 
-func (s *Session) stepsOf(asked []question) []state.Step {
-	var out []state.Step
+func (s *Session) appendSteps(out []state.Step, asked []question) []state.Step {
 	for _, q := range asked {
 		out = append(out, s.stepOf(q))
 	}

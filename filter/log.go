@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"time"
 
 	"gatepost.example/filter/check"
 	"gatepost.example/policy"
@@ -53,9 +54,16 @@ func (s *Session) record(l Record) {
 	s.server.measureRecord(l)
 	s.probeRecord(l)
 	if s.server.onRecord != nil {
-		l.Findings = s.allTasks().findings()
+		l.Findings = s.appendFindings(nil)
 		s.server.onRecord(l)
 	}
+	if s.log.Enabled(context.Background(), slog.LevelInfo) {
+		s.writeLine(l)
+	}
+}
+
+// writeLine writes the line of a record. It goes to the handler itself: a Logger would look up who calls it, for every line.
+func (s *Session) writeLine(l Record) {
 	e := s.conn.evidence
 	attrs := append(make([]slog.Attr, 0, 32), slog.String("id", l.ID), slog.String("action", l.What()))
 	add := func(key, value string) {
@@ -99,10 +107,18 @@ func (s *Session) record(l Record) {
 		add("queue", t.queueID)
 		add("message_id", e.Text("message.id"))
 	}
-	for _, fact := range []string{"client.iprev", "helo.spf", "spf.result", "dkim.result", "dmarc.result", "author.domain"} {
-		add(strings.ReplaceAll(fact, ".", "_"), e.Text(fact))
+	for _, fact := range loggedFacts {
+		add(fact.key, e.Text(fact.name))
 	}
-	s.log.LogAttrs(context.Background(), slog.LevelInfo, "decision", attrs...)
+	line := slog.NewRecord(time.Now(), slog.LevelInfo, "decision", 0)
+	line.AddAttrs(attrs...)
+	_ = s.log.Handler().Handle(context.Background(), line) // what the log cannot take has nowhere else to go
+}
+
+// loggedFacts are those that a line has, and their keys in it.
+var loggedFacts = []struct{ name, key string }{
+	{"client.iprev", "client_iprev"}, {"helo.spf", "helo_spf"}, {"spf.result", "spf_result"}, {"dkim.result", "dkim_result"},
+	{"dmarc.result", "dmarc_result"}, {"author.domain", "author_domain"},
 }
 
 func (s *Session) clientText() string {
@@ -171,10 +187,23 @@ func printable(text string) string {
 
 // Visible makes a sender's text safe to print in one line: control characters become question marks.
 func Visible(text string) string {
+	if isPlain(text) {
+		return text
+	}
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f || (r >= 0x80 && r < 0xa0) || r == 0x2028 || r == 0x2029 {
 			return '?'
 		}
 		return r
 	}, text)
+}
+
+// isPlain reports whether a text is printable ASCII, as nearly all are.
+func isPlain(text string) bool {
+	for i := range len(text) {
+		if text[i] < ' ' || text[i] > '~' {
+			return false
+		}
+	}
+	return true
 }

@@ -102,7 +102,7 @@ func (s *Session) meetRecipient() {
 		return
 	}
 	asked := slices.DeleteFunc(s.readyLimits(o), func(q question) bool { return q.limit.Count == policyfile.CountFirstTime })
-	results := s.remember(append([]state.Step{correspondent.LookUser(t.from.User, e.Text("rcpt.address"))}, s.stepsOf(asked)...))
+	results := s.remember(s.appendSteps([]state.Step{correspondent.LookUser(t.from.User, e.Text("rcpt.address"))}, asked))
 	o.newcomer = !results[0].Found
 	s.askLimits(o, asked, results[1:])
 }

@@ -24,7 +24,8 @@ func (s *Session) enter(o occasion, into tasks) {
 	in := s.input(s.clock())
 	reads := s.recalls(o.at, in)
 	asked := s.readyLimits(o)
-	results := s.remember(append(slices.Clone(reads), s.stepsOf(asked)...))
+	s.room.steps = s.appendSteps(append(s.room.steps[:0], reads...), asked)
+	results := s.remember(s.room.steps)
 	in.Memory = recalled{s.server.store, reads, results[:len(reads)]}
 	s.begin(o.at, into, in)
 	s.askLimits(o, asked, results[len(reads):])
@@ -37,8 +38,11 @@ func (s *Session) remember(steps []state.Step) []state.Result {
 	if before+len(steps) == 0 {
 		return nil
 	}
-	all := append(s.conn.putOff, steps...)
-	s.conn.putOff = nil
+	all := steps
+	if before > 0 {
+		all = append(s.conn.putOff, steps...)
+		s.conn.putOff = all[:0]
+	}
 	return s.server.store.Do(context.Background(), s.present(), all)[before:]
 }
 
@@ -73,6 +77,13 @@ type recalled struct {
 
 // Do implements check.Memory.
 func (r recalled) Do(ctx context.Context, now time.Time, steps []state.Step) []state.Result {
+	if len(steps) == 0 {
+		return nil
+	}
+	// What one check reads stands together.
+	if at := slices.Index(r.reads, steps[0]); at >= 0 && at+len(steps) <= len(r.reads) && slices.Equal(r.reads[at:at+len(steps)], steps) {
+		return slices.Clip(r.results[at : at+len(steps)])
+	}
 	out := make([]state.Result, 0, len(steps))
 	for _, step := range steps {
 		i := slices.Index(r.reads, step)

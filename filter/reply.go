@@ -134,11 +134,13 @@ func (s *Session) edit(t *transaction, edits *Edits, tags []policy.Field, woulds
 	id := s.settings.authservID(s.conn.MTA)
 	edits.Delete = s.deletions(t, id, tags)
 	if s.printsResults() {
-		findings := s.allTasks().findings()
+		s.room.findings = s.appendFindings(s.room.findings[:0])
+		findings := s.room.findings
 		edits.Insert = append(edits.Insert, policy.Field{Name: fieldResults, Value: authres.Format(authres.Field{ID: id, Results: authres.FromFindings(withoutSilentHelo(findings))})})
 		if s.settings.ReceivedSPF {
 			edits.Insert = append(edits.Insert, s.receivedSPF(findings, id)...)
 		}
+		clear(s.room.findings) // it is kept, what it refers to is not
 	}
 	edits.Insert = append(edits.Insert, policy.Field{Name: fieldID, Value: t.id})
 	for _, w := range woulds {

@@ -22,6 +22,19 @@ type Session struct {
 	msg      *transaction // nil outside of a message
 	told     bool         // some record tells what was decided, so that the end of the session has nothing to add
 	past     *past        // the record that is decided again; nil for a session that is under way
+	room     room
+}
+
+// room is memory that a session uses again and again, each part for no longer than the function that fills it.
+type room struct {
+	steps    []state.Step
+	ready    []question
+	findings []check.Finding
+}
+
+// reset makes the session that of the next client of the MTA's connection, under the settings that were negotiated.
+func (s *Session) reset() {
+	*s = Session{server: s.server, settings: s.settings, log: s.log, room: s.room}
 }
 
 // connection is what holds until the client disconnects.
@@ -106,12 +119,10 @@ func (s *Session) Connect(c Client) Response {
 func (s *Session) publishClient() {
 	c, e := &s.conn, s.conn.evidence
 	c.trusted = c.trusted && !c.relay
-	for name, v := range map[string]policy.Value{
-		"client.trusted": policy.BoolOf(c.trusted), "server.role": policy.StringOf(c.role),
-		"time.hour": policy.IntOf(c.now.Hour()), "time.weekday": policy.StringOf(weekdays[c.now.Weekday()]),
-	} {
-		e.Publish(name, v, policy.Connect)
-	}
+	e.Publish("client.trusted", policy.BoolOf(c.trusted), policy.Connect)
+	e.Publish("server.role", policy.StringOf(c.role), policy.Connect)
+	e.Publish("time.hour", policy.IntOf(c.now.Hour()), policy.Connect)
+	e.Publish("time.weekday", policy.StringOf(weekdays[c.now.Weekday()]), policy.Connect)
 	if !c.relay {
 		s.publishHost(c.Addr, c.Name, c.PTR, policy.Connect)
 	}
@@ -123,9 +134,11 @@ func (s *Session) publishHost(addr netip.Addr, name, ptr string, at policy.Stage
 	if addr.IsValid() {
 		ip, network = addr.String(), s.settings.networkOf(addr)
 	}
-	for fact, text := range map[string]string{"client.ip": ip, "client.network": network, "client.name": domainOf(name), "client.ptr": domainOf(ptr)} {
-		s.conn.evidence.Publish(fact, policy.StringOf(text), at)
-	}
+	e := s.conn.evidence
+	e.Publish("client.ip", policy.StringOf(ip), at)
+	e.Publish("client.network", policy.StringOf(network), at)
+	e.Publish("client.name", policy.StringOf(domainOf(name)), at)
+	e.Publish("client.ptr", policy.StringOf(domainOf(ptr)), at)
 }
 
 func (s *Session) publishHelo(name string, at policy.Stage) {

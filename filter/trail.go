@@ -88,6 +88,9 @@ func (s *Session) noteReading(l *boundLimit, at policy.Stage) {
 		s.conn.trail.readings = append(s.conn.trail.readings, r)
 		return
 	}
+	if s.msg.trail.readings == nil {
+		s.msg.trail.readings = make([]history.Reading, 0, len(s.settings.limits))
+	}
 	t := &s.msg.trail
 	if at == policy.Rcpt {
 		if t.dropped > 0 {

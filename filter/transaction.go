@@ -51,14 +51,15 @@ func newTransaction(s *Session, from Sender) *transaction {
 
 func (t *transaction) publishSender(e *policy.Evidence) {
 	local, _ := splitAddress(t.from.Address)
-	for name, v := range map[string]policy.Value{
-		"tls.version": policy.StringOf(t.from.TLS.Version), "tls.cipher": policy.StringOf(t.from.TLS.Cipher), "tls.bits": policy.IntOf(t.from.TLS.Bits),
-		"auth.user": policy.StringOf(t.from.User), "auth.method": policy.StringOf(t.from.Method),
-		"sender.address": policy.StringOf(t.from.Address), "sender.local": policy.StringOf(local),
-		"sender.domain": policy.StringOf(t.senderDomain), "sender.empty": policy.BoolOf(t.from.Address == ""),
-	} {
-		e.Publish(name, v, policy.Mail)
-	}
+	e.Publish("tls.version", policy.StringOf(t.from.TLS.Version), policy.Mail)
+	e.Publish("tls.cipher", policy.StringOf(t.from.TLS.Cipher), policy.Mail)
+	e.Publish("tls.bits", policy.IntOf(t.from.TLS.Bits), policy.Mail)
+	e.Publish("auth.user", policy.StringOf(t.from.User), policy.Mail)
+	e.Publish("auth.method", policy.StringOf(t.from.Method), policy.Mail)
+	e.Publish("sender.address", policy.StringOf(t.from.Address), policy.Mail)
+	e.Publish("sender.local", policy.StringOf(local), policy.Mail)
+	e.Publish("sender.domain", policy.StringOf(t.senderDomain), policy.Mail)
+	e.Publish("sender.empty", policy.BoolOf(t.from.Address == ""), policy.Mail)
 }
 
 // refused reports whether the MTA itself refused the recipient: {rcpt_mailer} is "error" and {rcpt_host} nothing but an enhanced
@@ -108,12 +109,10 @@ func (r Recipient) parts() (local, domain string) {
 
 func (t *transaction) publishRecipient(e *policy.Evidence, r Recipient) {
 	local, domain := r.parts()
-	for name, v := range map[string]policy.Value{
-		"rcpt.address": policy.StringOf(r.Address), "rcpt.local": policy.StringOf(local),
-		"rcpt.domain": policy.StringOf(domain), "rcpt.count": policy.IntOf(t.count),
-	} {
-		e.Publish(name, v, policy.Rcpt)
-	}
+	e.Publish("rcpt.address", policy.StringOf(r.Address), policy.Rcpt)
+	e.Publish("rcpt.local", policy.StringOf(local), policy.Rcpt)
+	e.Publish("rcpt.domain", policy.StringOf(domain), policy.Rcpt)
+	e.Publish("rcpt.count", policy.IntOf(t.count), policy.Rcpt)
 }
 
 func (t *transaction) took(address string) {
@@ -126,17 +125,13 @@ func (t *transaction) took(address string) {
 }
 
 func (t *transaction) publishMessage(e *policy.Evidence) {
-	for name, v := range map[string]policy.Value{
-		"message.size":    policy.IntOf(t.header.Size() + len("\r\n") + t.size),
-		"message.list_id": policy.StringOf(domainOf(bracketed(t.header.First("List-Id")))),
-		"message.id":      policy.StringOf(bracketed(t.header.First("Message-ID"))),
-		"author.address":  policy.StringOf(t.author.Address),
-		"author.domain":   policy.StringOf(t.author.Domain),
-		"author.fields":   policy.IntOf(t.author.Fields),
-		"author.domains":  policy.IntOf(len(t.author.Domains)),
-	} {
-		e.Publish(name, v, policy.Data)
-	}
+	e.Publish("message.size", policy.IntOf(t.header.Size()+len("\r\n")+t.size), policy.Data)
+	e.Publish("message.list_id", policy.StringOf(domainOf(bracketed(t.header.First("List-Id")))), policy.Data)
+	e.Publish("message.id", policy.StringOf(bracketed(t.header.First("Message-ID"))), policy.Data)
+	e.Publish("author.address", policy.StringOf(t.author.Address), policy.Data)
+	e.Publish("author.domain", policy.StringOf(t.author.Domain), policy.Data)
+	e.Publish("author.fields", policy.IntOf(t.author.Fields), policy.Data)
+	e.Publish("author.domains", policy.IntOf(len(t.author.Domains)), policy.Data)
 	e.PublishHeader(t.fieldValues)
 }
 
@@ -158,11 +153,13 @@ func (t *transaction) fieldValues(name string) []string {
 	return out
 }
 
+var lineEnds = strings.NewReplacer("\r\n", "", "\r", "", "\n", "")
+
 func unfold(value string) string {
 	if !strings.ContainsAny(value, "\r\n") {
 		return value
 	}
-	return strings.NewReplacer("\r\n", "", "\r", "", "\n", "").Replace(value)
+	return lineEnds.Replace(value)
 }
 
 // bracketed gives what stands between the last < and the > behind it, or the whole trimmed text without brackets.

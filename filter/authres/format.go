@@ -92,8 +92,10 @@ func printable(s string) string {
 	return clean[:min(len(clean), maxValue)]
 }
 
+var escaper = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
+
 func quote(s string) string {
-	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
+	return `"` + escaper.Replace(s) + `"`
 }
 
 // isToken: RFC 2045 5.1: printable, without blanks and tspecials.

@@ -28,6 +28,12 @@ type encoder struct {
 
 func newEncoder() *encoder { return &encoder{out: []byte{format}, texts: map[string]uint64{}} }
 
+// begin begins another block in the memory of the one before.
+func (e *encoder) begin() {
+	e.out = append(e.out[:0], format)
+	clear(e.texts)
+}
+
 func (e *encoder) uint(n uint64) { e.out = binary.AppendUvarint(e.out, n) }
 
 func (e *encoder) int(n int64) { e.out = binary.AppendVarint(e.out, n) }

@@ -50,6 +50,9 @@ type Store struct {
 	entered int      // records in it
 	spare   []added
 	block   *open
+	core    *encoder // of the open block, as is detail
+	detail  *encoder
+	packed  []byte          // room for a block's compressed bytes
 	known   map[string]bool // policies and entries that the database has
 	told    uint64          // losses that the log has said
 	toldAt  time.Time
@@ -79,7 +82,7 @@ func Open(c Config) (*Store, error) {
 		c.Queued = defaultQueued
 	}
 	s := &Store{
-		config: c, db: db, packer: packer, known: map[string]bool{},
+		config: c, db: db, packer: packer, known: map[string]bool{}, core: newEncoder(), detail: newEncoder(),
 		wake: make(chan struct{}, 1), stop: make(chan struct{}), ended: make(chan struct{}),
 	}
 	if s.made, err = os.Stat(c.Path); err != nil {

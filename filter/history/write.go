@@ -103,7 +103,9 @@ func later(a, b time.Time) time.Time {
 
 // begin begins a new block.
 func (w *writing) begin(at time.Time) error {
-	b := &open{first: at, last: at, core: newEncoder(), detail: newEncoder()}
+	b := &open{first: at, last: at, core: w.core, detail: w.detail}
+	b.core.begin()
+	b.detail.begin()
 	if err := w.tx.QueryRowContext(w.ctx, "SELECT coalesce(max(id), 0) + 1 FROM block").Scan(&b.id); err != nil {
 		return err
 	}
@@ -120,7 +122,10 @@ func (w *writing) flush() error {
 	if b == nil || !b.dirty {
 		return nil
 	}
-	core, detail := w.packer.EncodeAll(b.core.out, nil), w.packer.EncodeAll(b.detail.out, nil)
+	core := w.packer.EncodeAll(b.core.out, w.packed[:0])
+	both := w.packer.EncodeAll(b.detail.out, core)
+	w.packed = both // for the next block
+	core, detail := both[:len(core)], both[len(core):]
 	_, err := w.tx.ExecContext(w.ctx, "INSERT OR REPLACE INTO block VALUES (?, ?, ?, ?, ?, ?, ?)",
 		b.id, b.first.UnixMilli(), b.last.UnixMilli(), b.row, b.records, core, detail)
 	b.dirty = false

@@ -61,18 +61,30 @@ func (h *Header) count(name string) {
 
 // crlf gives folds their CR: an LF before a blank that has none. Any other LF is no fold, and stays what it is.
 func crlf(value string) string {
-	if !strings.Contains(value, "\n") {
+	var b strings.Builder
+	written := 0 // of value, into b
+	for at := 0; ; {
+		i := strings.IndexByte(value[at:], '\n')
+		if i < 0 {
+			break
+		}
+		i += at
+		at = i + 1
+		folds := at < len(value) && (value[at] == ' ' || value[at] == '\t')
+		if !folds || i > 0 && value[i-1] == '\r' {
+			continue
+		}
+		if b.Len() == 0 {
+			b.Grow(len(value) + 8)
+		}
+		b.WriteString(value[written:i])
+		b.WriteByte('\r')
+		written = i
+	}
+	if b.Len() == 0 {
 		return value
 	}
-	var b strings.Builder
-	b.Grow(len(value) + 8)
-	for i := 0; i < len(value); i++ {
-		bare := value[i] == '\n' && (i == 0 || value[i-1] != '\r')
-		if bare && i+1 < len(value) && (value[i+1] == ' ' || value[i+1] == '\t') {
-			b.WriteByte('\r')
-		}
-		b.WriteByte(value[i])
-	}
+	b.WriteString(value[written:])
 	return b.String()
 }
 

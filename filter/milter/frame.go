@@ -47,6 +47,7 @@ const (
 const (
 	readerSize = 8 << 10
 	lendSize   = 64<<10 + 512 // a body frame of Postfix and its head
+	answerSize = 1 << 10      // the answer to a negotiation, or to a message with one field added
 )
 
 // buffers lends what connections read and write with.
@@ -78,7 +79,7 @@ type conn struct {
 func newConn(c net.Conn, b *buffers, read, write time.Duration) *conn {
 	in := b.readers.Get().(*bufio.Reader)
 	in.Reset(c)
-	return &conn{Conn: c, buffers: b, in: in, read: deadline{timeout: read}, write: deadline{timeout: write}}
+	return &conn{Conn: c, buffers: b, in: in, out: make([]byte, 0, answerSize), read: deadline{timeout: read}, write: deadline{timeout: write}}
 }
 
 // giveBack ends the use of all buffers. The connection must not be read any more.

@@ -139,8 +139,7 @@ func readClient(data []byte) (Client, error) {
 	if i < 0 || i+1 >= len(data) {
 		return Client{}, errForm
 	}
-	families := map[byte]string{'U': "unknown", 'L': "unix", '4': "tcp4", '6': "tcp6"}
-	c := Client{Host: string(data[:i]), Family: families[data[i+1]]}
+	c := Client{Host: string(data[:i]), Family: familyOf(data[i+1])}
 	switch rest := data[i+2:]; c.Family {
 	case "unknown":
 		return c, nil
@@ -162,6 +161,20 @@ func readClient(data []byte) (Client, error) {
 	}
 	c.Address = addr.String()
 	return c, nil
+}
+
+func familyOf(code byte) string {
+	switch code {
+	case 'U':
+		return "unknown"
+	case 'L':
+		return "unix"
+	case '4':
+		return "tcp4"
+	case '6':
+		return "tcp6"
+	}
+	return ""
 }
 
 // Addr gives the client's address, or the zero Addr for a client without: local, or unknown to the MTA.
