@@ -25,7 +25,7 @@ help:
 	@echo "make faults        what must hold when things go wrong, for a moment each; make soak: for SOAK (1h), with more of each"
 	@echo "make page          the status page in a browser; make pictures: its pictures, in packaging/pictures"
 	@echo "make conformance   the cases of other projects, where ../shared/cases is there"
-	@echo "make replay        a recorded day of DAY sessions (20000) and what three other policies would have made of it"
+	@echo "make replay        a recorded day of DAY sessions (20000) and what three other policies would have made of it; RECORDS=1000000: how long so many take"
 	@echo "make simulate      a month of mail through the filter, under policy.toml and under fixed limits"
 	@echo "make packages      deb and rpm for amd64 and arm64, in dist/"
 	@echo "make packages-test the packages: lintian, rpmlint, two equal builds, a life of each in a clean Debian 12, mail through its Postfix"
@@ -70,9 +70,11 @@ page: packages-needed build
 pictures: packages-needed build
 	mkdir -p packaging/pictures
 	GATEPOST_PICTURES=$(CURDIR)/packaging/pictures GATEPOST_BINARY=$(CURDIR)/gatepost go test -count=1 -timeout 10m ./testdata/page
+
 DAY ?= 20000
+RECORDS ?=
 replay: build
-	GATEPOST_DAY=$(DAY) GATEPOST_BINARY=$(CURDIR)/gatepost go test -count=1 -v -timeout 1h -run TestRecordedDay ./testdata/soak
+	GATEPOST_DAY=$(DAY) GATEPOST_RECORDS=$(RECORDS) GATEPOST_BINARY=$(CURDIR)/gatepost go test -count=1 -v -timeout 1h -run TestRecordedDay ./testdata/soak
 
 SOAK ?= 1h
 soak: build

@@ -11,14 +11,18 @@ import (
 // Mail is one message and the session around it.
 type Mail struct {
 	Addr, Port string // of the client; the service's port
-	Name, Helo string
+	Name       string
+	First      string // an earlier HELO, as before STARTTLS; "" for none
+	TLS        string // the version, from the last HELO on; "" without
+	Helo       string // of a message that follows another one: said again, where it is not ""
 	User       string
 	Sender     string
 	Recipients []string
 	Unknown    []string // recipients that the MTA refuses with 5.1.1
 	Header     [][2]string
 	Body       string
-	Stop       string // the stage after which the client hangs up: connect, helo, mail, rcpt, header, body; "" for none
+	Stop       string // the stage after which the client hangs up: connect, helo, mail, rcpt, header, body; "" for none. With a Next it says RSET then
+	Next       *Mail  // that comes over the same connection
 }
 
 // Answer is what the SMTP client sees of a message.
@@ -56,7 +60,8 @@ type player struct {
 	mail    Mail
 	macros  *milter.MacroBag
 	answer  *Answer
-	over    bool
+	over    bool // nothing more is said of this message
+	ended   bool // this message came to its end
 }
 
 func (p *player) play() error {
@@ -66,7 +71,6 @@ func (p *player) play() error {
 	}
 	p.macros.Set(milter.MacroMTAFQDN, "mx.example.net")
 	p.macros.Set(milter.MacroDaemonPort, m.Port)
-	p.macros.Set(milter.MacroAuthAuthen, m.User)
 	family := milter.FamilyInet
 	if strings.Contains(m.Addr, ":") {
 		family = milter.FamilyInet6
@@ -74,8 +78,38 @@ func (p *player) play() error {
 	if err := p.step("connect", func() (*milter.Action, error) { return p.session.Conn(m.Name, family, 12345, m.Addr) }); p.over || err != nil {
 		return err
 	}
-	if err := p.step("helo", func() (*milter.Action, error) { return p.session.Helo(m.Helo) }); p.over || err != nil {
-		return err
+	if m.First != "" {
+		if err := p.step("", func() (*milter.Action, error) { return p.session.Helo(m.First) }); p.over || err != nil {
+			return err
+		}
+	}
+	return p.messages()
+}
+
+// messages says HELO and all messages of the connection, as long as the client is let and wants to.
+func (p *player) messages() error {
+	for {
+		err := p.transaction()
+		if err != nil || p.mail.Next == nil || p.answer.Code == 421 {
+			return err
+		}
+		if !p.ended {
+			if err := p.session.Abort(nil); err != nil {
+				return fmt.Errorf("abort: %w", err)
+			}
+		}
+		p.mail, p.over, p.ended = *p.mail.Next, false, false
+	}
+}
+
+func (p *player) transaction() error {
+	m := &p.mail
+	p.macros.Set(milter.MacroAuthAuthen, m.User)
+	if m.Helo != "" {
+		p.macros.Set(milter.MacroTlsVersion, m.TLS)
+		if err := p.step("helo", func() (*milter.Action, error) { return p.session.Helo(m.Helo) }); p.over || err != nil {
+			return err
+		}
 	}
 	if err := p.step("mail", func() (*milter.Action, error) { return p.session.Mail(m.Sender, "") }); p.over || err != nil {
 		return err
@@ -108,6 +142,7 @@ func (p *player) read(action *milter.Action) (refused bool) {
 }
 
 func (p *player) recipients() error {
+	taken := 0
 	for _, r := range p.mail.Unknown {
 		p.macros.Set(milter.MacroRcptMailer, "error")
 		p.macros.Set(milter.MacroRcptHost, "5.1.1")
@@ -124,13 +159,14 @@ func (p *player) recipients() error {
 			return fmt.Errorf("rcpt: %w", err)
 		}
 		if !p.read(action) {
-			p.answer.Taken++
+			taken++
 		} else if p.answer.Code == 421 {
 			p.over = true // Postfix hangs up
 			return nil
 		}
 	}
-	p.over = p.answer.Taken == 0 || p.mail.Stop == "rcpt"
+	p.answer.Taken += taken
+	p.over = taken == 0 || p.mail.Stop == "rcpt"
 	return nil
 }
 
@@ -163,7 +199,7 @@ func (p *player) message() error {
 	if err != nil {
 		return fmt.Errorf("end: %w", err)
 	}
-	p.answer.Ended, p.answer.Fields = true, fields
+	p.ended, p.answer.Ended, p.answer.Fields = true, true, fields
 	if !p.read(action) {
 		p.answer.Code = 250
 	}
