@@ -112,9 +112,11 @@ func (w *words) what() string {
 	case l == nil:
 		return fmt.Sprintf("nothing was decided: the client left at %s; %s, %s", rec.Reached, whom, when)
 	case l.Spoken == "none" && l.After == "" && l.Action != policy.None && len(l.Woulds) == 0:
-		return fmt.Sprintf("not spoken: the client left before it could be told %s; %s, %s", w.verdict(), whom, when)
+		done, besides := w.verdict()
+		return fmt.Sprintf("not spoken: the client left before it could be told %s%s; %s, %s", done, besides, whom, when)
 	}
-	return fmt.Sprintf("%s at %s; %s, %s%s", w.verdict(), spokenWord(l), whom, when, w.others())
+	done, besides := w.verdict()
+	return fmt.Sprintf("%s at %s%s; %s, %s%s", done, spokenWord(l), besides, whom, when, w.others())
 }
 
 func spokenWord(l *history.Line) string {
@@ -148,40 +150,40 @@ func (w *words) others() string {
 	return "; besides " + strings.Join(out, ", ")
 }
 
-// verdict says what was done.
-func (w *words) verdict() string {
+// verdict says what was done, and what is to be said besides.
+func (w *words) verdict() (done, besides string) {
 	l := w.x.Line
-	text := map[string]string{
+	done = map[string]string{
 		"none": "taken", "accept": "taken", "discard": "taken and dropped", "quarantine": "held", "tag": "taken and marked in the place of a refusal",
 		"hold": "held in the place of a refusal",
 	}[l.What]
 	switch {
 	case l.Refuses():
-		text = strings.TrimSpace(fmt.Sprintf("%d %s %s", l.Code, l.Enhanced, l.Text))
+		done = strings.TrimSpace(fmt.Sprintf("%d %s %s", l.Code, l.Enhanced, l.Text))
 	case l.Spoken == "none" && l.Action == policy.Answer && len(l.Woulds) == 0:
-		text = fmt.Sprint(l.Code)
+		done = fmt.Sprint(l.Code)
 	case l.Spoken == "none":
-		text = "taken"
-	case text == "":
-		text = l.What
+		done = "taken"
+	case done == "":
+		done = l.What
 	}
 	if len(l.Tags) > 0 {
-		text += ", tagged by " + strings.Join(l.Tags, " and ")
+		besides += ", tagged by " + strings.Join(l.Tags, " and ")
 	}
 	if len(l.Woulds) > 0 {
 		var woulds []string
 		for _, would := range l.Woulds {
 			woulds = append(woulds, would.String())
 		}
-		text += ", would have been " + strings.Join(woulds, "; ")
+		besides += ", would have been " + strings.Join(woulds, "; ")
 	}
 	if len(l.Harsher) > 0 {
-		text += ", where other recipients by themselves would have met " + strings.Join(l.Harsher, "; ")
+		besides += ", where other recipients by themselves would have met " + strings.Join(l.Harsher, "; ")
 	}
 	if l.Paused {
-		text += ", for everything was accepted in a pause"
+		besides += ", for everything was accepted in a pause"
 	}
-	return text
+	return done, besides
 }
 
 func (w *words) recipients() string {

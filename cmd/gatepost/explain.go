@@ -35,7 +35,7 @@ Exit status 0: it was explained; 1: nothing is known of it; 2: the history canno
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if last == (len(args) == 1) {
-				return errors.New("name what to explain: an id, a queue id or a message id; or --last for the last that was not accepted")
+				return errors.New("name what to explain: an id, a queue id or a message id; or --last for the last that was not accepted, or that mode observe let through")
 			}
 			id := ""
 			if !last {
@@ -54,7 +54,7 @@ Exit status 0: it was explained; 1: nothing is known of it; 2: the history canno
 	policyFlag(c, &where.policy)
 	c.Flags().StringVar(&where.directory, "directory", "", "the `DIRECTORY` of the history; else as the policy says")
 	c.Flags().StringVar(&recipient, "rcpt", "", "explain what this `ADDRESS` among the recipients got")
-	c.Flags().BoolVar(&last, "last", false, "explain the last that was not accepted")
+	c.Flags().BoolVar(&last, "last", false, "explain the last that was not accepted, or that mode observe let through")
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return c
 }
@@ -69,8 +69,8 @@ func explain(ctx context.Context, where *pastPlace, id, recipient string) (*filt
 	var row *history.Row
 	if id != "" {
 		row, err = find(ctx, r, id)
-	} else if row, err = r.LastRefused(ctx); errors.Is(err, history.ErrNone) {
-		err = answerNo{errors.New("everything in the history was accepted")}
+	} else if row, err = findLast(ctx, r); errors.Is(err, history.ErrNone) {
+		err = answerNo{errors.New("everything in the history was accepted, and would have been in mode enforce")}
 	}
 	if err != nil {
 		return nil, err

@@ -128,6 +128,16 @@ func TestExplainFindsByAnyName(t *testing.T) {
 	}
 }
 
+// TestLastOfObserve: what only mode observe let through is the last that was not accepted; what a single observed rule would have done is not.
+func TestLastOfObserve(t *testing.T) {
+	if status, out := talk(t, recordCases(t, "observe-the-whole"), "explain", "--last"); status != exitDone || !strings.Contains(out, "rule blocked") {
+		t.Errorf("exit status %d\n%s", status, out)
+	}
+	if status, out := talk(t, recordCases(t, "users-and-machines"), "explain", "--last"); status != exitNo {
+		t.Errorf("exit status %d\n%s", status, out)
+	}
+}
+
 // TestReadmeExplanation: the five lines that README shows are those of the session file, as far as it shows them.
 func TestReadmeExplanation(t *testing.T) {
 	dir := recordCases(t, "spoofed-reject")

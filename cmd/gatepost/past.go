@@ -69,6 +69,16 @@ func find(ctx context.Context, r *history.Reader, id string) (*history.Row, erro
 	return row, err
 }
 
+// findLast finds the last record that was not simply accepted, also when it was decided just now.
+func findLast(ctx context.Context, r *history.Reader) (*history.Row, error) {
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-time.After(settled):
+	}
+	return r.LastRefused(ctx)
+}
+
 // recordedPolicy gives the policy that records were decided under, as it was. With a key its lists hold what is hidden under it too.
 func recordedPolicy(ctx context.Context, r *history.Reader, identity string, key []byte) (*policyfile.File, error) {
 	text, matched, err := r.PolicyText(ctx, identity)

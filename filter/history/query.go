@@ -155,9 +155,36 @@ func (r *Reader) Find(ctx context.Context, id string) (*Row, error) {
 	return nil, ErrNone
 }
 
-// LastRefused gives the row of the last record of which something was not accepted.
+// LastRefused gives the row of the last record of which something was not accepted, or would not have been but for mode observe or a pause. What a
+// single observed rule would have done is none.
 func (r *Reader) LastRefused(ctx context.Context) (*Row, error) {
-	return r.one(ctx, "accepted = 0 AND action <> ?", Left)
+	rows, err := r.db.QueryContext(ctx, "SELECT "+columns+" FROM record WHERE (accepted = 0 OR would <> '') AND action <> ? ORDER BY seq DESC", Left)
+	if err != nil {
+		return nil, fmt.Errorf("the history cannot be read: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		row := &Row{}
+		if err := row.scan(rows); err != nil {
+			return nil, fmt.Errorf("the history cannot be read: %w", err)
+		}
+		if !row.accepted || row.spared() {
+			return row, nil
+		}
+	}
+	return nil, errors.Join(rows.Err(), ErrNone)
+}
+
+// spared reports whether the rule that decided would have refused, deferred, held or dropped the message, and did nothing.
+func (row *Row) spared() bool {
+	words := strings.Split(row.words, " ")
+	for i, word := range words {
+		what, would := strings.CutPrefix(word, "would-")
+		if would && i > 0 && what != "accept" && what != "tag" && strings.Contains(row.words, " none "+words[i-1]+" ") {
+			return true
+		}
+	}
+	return false
 }
 
 func (r *Reader) one(ctx context.Context, where string, values ...any) (*Row, error) {

@@ -7,18 +7,41 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"gatepost.example/testdata/debian"
 )
 
-func TestMain(m *testing.M) {
+func TestMain(m *testing.M) { os.Exit(testMain(m)) }
+
+func testMain(m *testing.M) int {
 	if missing := Missing(); missing != "" {
-		if os.Getenv("GATEPOST_CI") != "" {
-			os.Stderr.WriteString("the tests of the packages need " + missing + "\n")
-			os.Exit(1)
-		}
-		os.Stderr.WriteString("the tests of the packages are left out: they need " + missing + "\n")
-		os.Exit(0)
+		return without("they need " + missing)
 	}
-	os.Exit(m.Run())
+	if !debian.Inside() {
+		if err := Prepare(); err != nil {
+			os.Stderr.WriteString(err.Error() + "\n")
+			return 1
+		}
+		status, err := debian.RunInside()
+		if err != nil {
+			return without("they need a network of their own: " + err.Error())
+		}
+		return status
+	}
+	if err := debian.RaiseNetwork(Server); err != nil {
+		os.Stderr.WriteString(err.Error() + "\n")
+		return 1
+	}
+	return m.Run()
+}
+
+// without says why nothing is tested, and gives the exit status for that.
+func without(why string) int {
+	os.Stderr.WriteString("the tests of the packages are left out: " + why + "\n")
+	if os.Getenv("GATEPOST_CI") != "" {
+		return 1
+	}
+	return 0
 }
 
 // all gives the packages in dist/ of a format.

@@ -93,16 +93,34 @@ func changePolicy(t *testing.T, tree *Tree, server string) {
 	run(t, tree, "gatepost check")
 }
 
-// startDaemon starts the packaged daemon as its unit does, but for systemd.
+// unit gives what the service unit in a tree sets, the last of each key, without what systemd itself reads in front of a command.
+func unit(t *testing.T, tree *Tree) map[string]string {
+	t.Helper()
+	text, err := os.ReadFile(tree.Path("/usr/lib/systemd/system/gatepost.service"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := map[string]string{}
+	for line := range strings.Lines(string(text)) {
+		if key, value, ok := strings.Cut(strings.TrimSpace(line), "="); ok {
+			out[key] = strings.TrimLeft(value, "+")
+		}
+	}
+	return out
+}
+
+// startDaemon starts the packaged daemon as its unit says, but for systemd.
 func startDaemon(t *testing.T, tree *Tree) {
 	t.Helper()
-	run(t, tree, "/usr/libexec/gatepost/make-folders && install -d -o gatepost -g gatepost -m 0750 /run/gatepost")
+	u := unit(t, tree)
+	who := u["User"] + ":" + u["Group"]
+	run(t, tree, fmt.Sprintf("%s && install -d -o %s -g %s -m %s /run/%s", u["ExecStartPre"], u["User"], u["Group"], u["RuntimeDirectoryMode"], u["RuntimeDirectory"]))
 	log, err := os.Create(filepath.Join(filepath.Dir(tree.Dir), "daemon.log"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer log.Close()
-	daemon := exec.Command("chroot", "--userspec=gatepost:gatepost", tree.Dir, "/usr/bin/gatepost", "serve")
+	daemon := exec.Command("chroot", "--userspec="+who, tree.Dir, "/bin/sh", "-c", "umask "+u["UMask"]+" && exec "+u["ExecStart"])
 	daemon.Stderr = log
 	daemon.Env = []string{"PATH=/usr/bin"}
 	if err := daemon.Start(); err != nil {
@@ -118,8 +136,8 @@ func startDaemon(t *testing.T, tree *Tree) {
 		}
 		os.Remove(filepath.Join(filepath.Dir(tree.Dir), "daemon.pid")) // the number may soon be another's
 	})
-	eventually(t, "the daemon opens its socket", func() error {
-		_, err := os.Stat(tree.Path("/var/spool/postfix/gatepost/milter.sock"))
+	eventually(t, "the daemon is ready", func() error {
+		_, err := tree.Run("gatepost status")
 		if text, _ := os.ReadFile(log.Name()); err != nil {
 			return fmt.Errorf("%w; it says %s", err, text)
 		}

@@ -17,7 +17,7 @@ const Project = "../.."
 // tools are the programs that the tests run, with the Debian package that brings each.
 var tools = []struct{ program, pack string }{
 	{"lintian", "lintian"}, {"rpmlint", "rpmlint"}, {"rpm", "rpm"}, {"mmdebstrap", "mmdebstrap"}, {"mandoc", "mandoc"}, {"groff", "groff-base"},
-	{"systemd-analyze", "systemd"},
+	{"systemd-analyze", "systemd"}, {"ip", "iproute2"},
 }
 
 // Missing names what is not there and without which nothing works here; "" when all is.
@@ -52,7 +52,19 @@ type Tree = debian.Tree
 const endTree = `if [ -s "$1/daemon.pid" ]; then kill "$(cat "$1/daemon.pid")" 2>/dev/null; fi
 if [ -s "$1/root/var/spool/postfix/pid/master.pid" ]; then chroot "$1/root" /usr/sbin/postfix stop >/dev/null 2>&1; fi`
 
+// Server is the address of the machine that the trees stand for, in the network of the tests.
+const Server = "203.0.113.25"
+
+// What the tree is kept under, and of what it is made.
+const treeName = "bookworm-mail"
+
+var (
+	cache = filepath.Join(Project, ".cache")
+	packs = []string{"apt", "postfix", "adduser", "ca-certificates"}
+)
+
+// Prepare makes the tree that NewTree unpacks, where it is not kept yet. It needs the network.
+func Prepare() error { return debian.Prepare(cache, treeName, packs) }
+
 // NewTree unpacks a clean tree.
-func NewTree() (*Tree, error) {
-	return debian.NewTree(filepath.Join(Project, ".cache"), "bookworm-postfix", []string{"postfix", "adduser", "ca-certificates"}, endTree)
-}
+func NewTree() (*Tree, error) { return debian.NewTree(cache, treeName, packs, endTree) }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/emersion/go-msgauth/dkim"
 
+	"gatepost.example/testdata/debian"
 	"gatepost.example/testdata/postfix"
 )
 
@@ -40,12 +41,12 @@ func testMain(m *testing.M) int {
 		fmt.Println("left out: all")
 		return 0
 	}
-	if !Inside() {
+	if !debian.Inside() {
 		if err := Prepare(cache); err != nil {
 			fmt.Println(err)
 			return 1
 		}
-		status, err := RunInside()
+		status, err := debian.RunInside()
 		if err != nil {
 			fmt.Println("tests with a real Sendmail need a network of its own:", err)
 			if os.Getenv("GATEPOST_CI") != "" {

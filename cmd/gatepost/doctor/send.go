@@ -161,7 +161,14 @@ func tell(p filter.Probe, out io.Writer) {
 	if r.Rule != "" {
 		rule = "rule " + r.Rule
 	}
-	fmt.Fprintf(out, "it decided: %s by %s, spoken at %s (id %s)\n", r.Action, rule, r.Spoken, r.ID)
+	switch {
+	case r.Action == "none" && len(r.Woulds) > 0:
+		fmt.Fprintf(out, "it let the mail pass, for it observes (id %s)\n", r.ID)
+	case r.Action == "none":
+		fmt.Fprintf(out, "it decided: taken, by %s (id %s)\n", rule, r.ID)
+	default:
+		fmt.Fprintf(out, "it decided: %s by %s, spoken at %s (id %s)\n", r.Action, rule, r.Spoken, r.ID)
+	}
 	for _, w := range r.Woulds {
 		fmt.Fprintf(out, "it would have: %s\n", w)
 	}
