@@ -16,8 +16,8 @@ import (
 // classTerm is one boolean term that mentions the recipient. Where it also needs facts of DATA its truth is not there yet at RCPT;
 // then the recipient's own values stand for it.
 type classTerm struct {
-	program cel.Program
-	facts   []factID // the recipient's facts in it
+	prepared
+	facts []factID // the recipient's facts in it
 }
 
 // classTerms finds the smallest boolean terms of a final rule that make recipients differ, also inside of sums. How many recipients
@@ -29,12 +29,12 @@ func (c *compiler) classTerms(path string, r *rule, whole *ast.AST) {
 	}
 	for _, term := range terms {
 		part := ast.NewCheckedAST(ast.NewAST(term, whole.SourceInfo()), whole.TypeMap(), whole.ReferenceMap())
-		program, err := c.plan(part)
+		ready, err := c.plan(part)
 		if err != nil {
 			c.report(path, "rule %q: %v", r.name, err)
 			return
 		}
-		r.classBy = append(r.classBy, classTerm{program, c.classFacts(term)})
+		r.classBy = append(r.classBy, classTerm{ready, c.classFacts(term)})
 	}
 }
 
@@ -109,9 +109,8 @@ func (w *Walk) class(e *Evidence) string {
 
 // value gives what the term says of the recipient: its truth, or the recipient's own values where the truth is not there yet.
 func (t classTerm) value(e *Evidence) string {
-	value, _, _ := t.program.Eval(e)
-	truth, waits := toTruth(value)
-	if waits == nil {
+	truth, _, _ := t.truth(e)
+	if truth != unknown {
 		return fmt.Sprint(truth)
 	}
 	var b strings.Builder

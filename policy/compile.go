@@ -48,7 +48,7 @@ type rule struct {
 
 	greylist bool // action = "greylist": its condition is "when && greylist.wait"
 
-	program cel.Program
+	prepared
 	whole   *ast.AST
 	tree    *node
 	atoms   []atom
@@ -92,7 +92,7 @@ func Compile(v *Vocabulary, source Source) (*Policy, []Problem) {
 
 func compilerOf(v *Vocabulary, source Source) *compiler {
 	return &compiler{source: source, checked: map[string]*ast.AST{}, policy: &Policy{
-		vocabulary: v, observe: source.Observe, delayReject: source.DelayReject, mildest: source.Mildest, views: viewsOf(),
+		vocabulary: v, observe: source.Observe, delayReject: source.DelayReject, mildest: source.Mildest, views: map[string]ref.Val{},
 	}}
 }
 
@@ -121,8 +121,6 @@ func (c *compiler) compiled() *Policy {
 	}
 	return c.policy
 }
-
-func viewsOf() map[string]ref.Val { return map[string]ref.Val{} }
 
 func (c *compiler) report(path, format string, args ...any) {
 	c.problems = append(c.problems, Problem{Path: path, Text: fmt.Sprintf(format, args...)})
@@ -288,22 +286,31 @@ func (c *compiler) condition(path string, r *rule, text string) {
 	}
 	c.policy.perRcpt = c.policy.perRcpt || r.scope == OfRecipient
 	c.policy.tagsRcpt = c.policy.tagsRcpt || r.scope == OfRecipient && (!r.final() || r.share > 0)
-	program, err := c.plan(whole)
+	ready, err := c.plan(whole)
 	if err != nil {
 		c.report(path, "%s%v", prefix, err)
 		return
 	}
-	r.program = program
+	r.prepared = ready
 	if r.scope == OfRecipient && r.final() {
 		c.policy.classes = true
 		c.classTerms(path, r, whole)
 	}
 }
 
-// plan makes a checked expression ready to run. Each list behind "in" becomes the view that the fact before it needs. No limit of cost
+// plan makes a checked condition ready to be asked.
+func (c *compiler) plan(whole *ast.AST) (prepared, error) {
+	program, err := c.program(whole)
+	if err != nil {
+		return prepared{}, err
+	}
+	return prepared{program, c.quick(whole.Expr())}, nil
+}
+
+// program makes a checked expression ready to run. Each list behind "in" becomes the view that the fact before it needs. No limit of cost
 // is set, for it would make a condition three times as dear: the functions are such that the work of a condition grows with the square
 // of its lists at most (maxNesting).
-func (c *compiler) plan(whole *ast.AST) (cel.Program, error) {
+func (c *compiler) program(whole *ast.AST) (cel.Program, error) {
 	walkExpr(whole.Expr(), nil, func(e ast.Expr, _ []string) bool {
 		if e.Kind() == ast.CallKind && e.AsCall().FunctionName() == pairName {
 			c.pairLookup(e.AsCall())
@@ -316,7 +323,7 @@ func (c *compiler) plan(whole *ast.AST) (cel.Program, error) {
 		if !isList || !isFact {
 			return true
 		}
-		view := "list." + name + "#" + fact.Kind.String()
+		view := viewOf(name, fact.Kind)
 		c.policy.views[view] = listView{c.language.lists[name], fact.Kind}
 		c.policy.looksUp(Lookup{List: name, Kind: fact.Kind, Fact: fact.Name})
 		whole.SetReference(e.AsCall().Args()[1].ID(), ast.NewIdentReference(view, nil))

@@ -16,16 +16,15 @@ type ConditionSource struct {
 
 // Condition is a compiled condition that is no rule's. It does not change, and any number of sessions use it at once.
 type Condition struct {
-	program cel.Program
-	facts   []string
-	stage   Stage
-	scope   Scope
+	prepared
+	facts []string
+	stage Stage
+	scope Scope
 }
 
 // Holds reports whether the condition is true. While a fact that it needs is unknown it is not, nor where its evaluation fails.
 func (c *Condition) Holds(e *Evidence) bool {
-	value, _, err := c.program.Eval(e)
-	t, _ := toTruth(value)
+	t, _, err := c.truth(e)
 	return err == nil && t == yes
 }
 
@@ -84,11 +83,11 @@ func (c *compiler) bare(source ConditionSource) *Condition {
 		}
 	}
 	c.checked[source.Path] = whole
-	program, err := c.plan(whole)
+	ready, err := c.plan(whole)
 	if err != nil {
 		c.report(source.Path, "%s%v", prefix, err)
 		return nil
 	}
-	out.program = program
+	out.prepared = ready
 	return out
 }

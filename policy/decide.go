@@ -117,25 +117,19 @@ func (w *Walk) evaluate(i int, e *Evidence, at Stage) {
 		return
 	}
 	r := w.policy.rules[i]
-	value, _, err := r.program.Eval(e)
+	t, waits, err := r.truth(e)
 	if err != nil {
 		// DESIGN: a rule whose evaluation errs is false, logged once, counted.
 		e.failed(r.name, err)
 		w.truths[i] = no
 		return
 	}
-	t, pending := toTruth(value)
 	w.truths[i] = t
 	switch t {
 	case yes:
 		w.at[i] = at
 	case unknown:
-		ids := pending.IDs()
-		waits := make([]factID, len(ids))
-		for n, id := range ids {
-			waits[n] = factID(id - 1)
-		}
-		w.waits[i] = waits
+		w.waits[i] = slices.Clone(waits)
 	}
 }
 

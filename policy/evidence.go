@@ -22,6 +22,7 @@ type Evidence struct {
 	given  map[string]Value    // facts that have a value whatever is published; nil for none
 
 	withheld func(name string, v Value) bool // says what is not made known; nil for nothing
+	quick    quick                           // what evaluations write into
 }
 
 // NewEvidence gives the empty evidence of a new session under p.

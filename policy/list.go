@@ -257,6 +257,9 @@ type listView struct {
 	kind Kind
 }
 
+// viewOf names the view of a list.
+func viewOf(list string, kind Kind) string { return "list." + list + "#" + kind.String() }
+
 var _ traits.Container = listView{}
 
 // Contains implements "in".

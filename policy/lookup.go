@@ -31,7 +31,7 @@ func (p *Policy) looksUp(l Lookup) {
 
 // Entry gives the entry of the list by which it holds a text, "" where it does not. A user stands without its "user:".
 func (p *Policy) Entry(l Lookup, text string) string {
-	view, ok := p.views["list."+l.List+"#"+l.Kind.String()].(listView)
+	view, ok := p.views[viewOf(l.List, l.Kind)].(listView)
 	if !ok {
 		return ""
 	}

@@ -231,7 +231,7 @@ func (r *reading) length(e ast.Expr) int {
 
 // term makes the variable of a term.
 func (r *reading) term(e ast.Expr, typ Type) *variable {
-	whole, plan := r.whole, r.compiler.plan
+	whole, plan := r.whole, r.compiler.program
 	return &variable{owner: r.compiler.policy, typ: typ, facts: r.vocabulary.factsIn(e), expr: e, program: func() (cel.Program, error) {
 		return plan(ast.NewCheckedAST(ast.NewAST(e, whole.SourceInfo()), whole.TypeMap(), whole.ReferenceMap()))
 	}}
