@@ -50,7 +50,7 @@ type connection struct {
 	tls      TLS
 	evidence *policy.Evidence
 	walk     *policy.Walk
-	atStart  *policy.Walk // the walk as it was after connect: a second HELO goes on from there
+	atStart  *policy.Walk // the walk as it was after connect: each HELO goes on from there; nil before the first
 	tasks    tasks
 	leaving  []state.Step // what the memory is told when the session ends
 	putOff   []state.Step // what it is told when it is asked next
@@ -112,7 +112,6 @@ func (s *Session) Connect(c Client) Response {
 		s.enter(occasion{at: policy.Connect}, s.conn.tasks)
 	}
 	s.advance(policy.Connect, s.conn.walk, s.conn.walk.Step)
-	s.conn.atStart = s.conn.walk.Clone()
 	return s.speakEarly(policy.Connect, s.conn.walk, s.conn.id)
 }
 
@@ -151,6 +150,9 @@ func (s *Session) Helo(name string, tls TLS) Response {
 	c := &s.conn
 	s.Abort()
 	c.evidence.ForgetHelo()
+	if c.atStart == nil {
+		c.atStart = c.walk
+	}
 	c.walk = c.atStart.Clone()
 	c.helo, c.tls = name, tls
 	s.noteHelo()

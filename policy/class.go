@@ -91,16 +91,16 @@ func (w *Walk) class(e *Evidence) string {
 		if !w.final(i) {
 			continue
 		}
-		if w.truths[i] == unknown {
+		if w.rules[i].truth == unknown {
 			w.evaluate(i, e, Rcpt) // also below the rule at which the walk stopped
 		}
-		if w.truths[i] == no {
+		if w.rules[i].truth == no {
 			continue
 		}
 		for n, term := range r.classBy {
 			fmt.Fprintf(&b, "\n%d.%d %s", i, n, term.value(e))
 		}
-		if w.truths[i] == yes {
+		if w.rules[i].truth == yes {
 			break // nothing below can be reached
 		}
 	}

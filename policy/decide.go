@@ -8,9 +8,8 @@ import "slices"
 type Walk struct {
 	policy    *Policy
 	recipient bool
-	truths    []truth
-	at        []Stage    // where a rule became true
-	waits     [][]factID // for an unknown rule that was evaluated: the facts it waits for
+	rules     []standing // in the order of the policy's
+	room      []factID   // for what rules wait for
 	from      int        // all rules before it are settled
 	stopped   int        // the rule at which the last step ended; len(rules) when it went through
 	decided   bool
@@ -19,11 +18,15 @@ type Walk struct {
 	sides     []side  // of each rule with a share; nil where there is none
 }
 
-// NewWalk gives the walk of a new connection.
-func (p *Policy) NewWalk() *Walk {
-	n := len(p.rules)
-	return &Walk{policy: p, truths: make([]truth, n), at: make([]Stage, n), waits: make([][]factID, n)}
+// standing is how far a walk is with one rule.
+type standing struct {
+	truth truth
+	at    Stage    // where it became true
+	waits []factID // of an unknown rule that was evaluated: the facts it waits for
 }
+
+// NewWalk gives the walk of a new connection.
+func (p *Policy) NewWalk() *Walk { return &Walk{policy: p, rules: make([]standing, len(p.rules))} }
 
 // Clone gives a walk that goes on from here on its own: a message's from its connection's. What rests on facts that every message has
 // anew, such as a limit read at connect, is asked again.
@@ -33,7 +36,7 @@ func (w *Walk) Clone() *Walk {
 		if !r.anew {
 			continue
 		}
-		c.truths[i], c.waits[i] = unknown, nil
+		c.rules[i].truth, c.rules[i].waits = unknown, nil
 		c.from = min(c.from, i)
 		if c.decided && c.final(i) && i <= c.decision.index {
 			c.decided, c.decision = false, Decision{}
@@ -45,7 +48,7 @@ func (w *Walk) Clone() *Walk {
 // copy shares the lists of what rules wait for: those are replaced as a whole, never changed.
 func (w *Walk) copy() *Walk {
 	c := *w
-	c.truths, c.at, c.waits, c.sides = slices.Clone(w.truths), slices.Clone(w.at), slices.Clone(w.waits), slices.Clone(w.sides)
+	c.rules, c.room, c.sides = slices.Clone(w.rules), nil, slices.Clone(w.sides)
 	return &c
 }
 
@@ -70,7 +73,7 @@ func (w *Walk) Step(e *Evidence, at Stage) []string {
 			break
 		}
 		r := w.policy.rules[i]
-		if w.truths[i] == unknown {
+		if w.rules[i].truth == unknown {
 			if r.scope == OfRecipient && !w.recipient {
 				settled = false
 				if w.final(i) {
@@ -81,17 +84,17 @@ func (w *Walk) Step(e *Evidence, at Stage) []string {
 			}
 			w.evaluate(i, e, at)
 		}
-		if w.truths[i] == unknown {
+		if w.rules[i].truth == unknown {
 			settled = false
 			if w.final(i) || at == Data {
-				waits = append(waits, w.waits[i]...)
+				waits = append(waits, w.rules[i].waits...)
 			}
 			if w.final(i) {
 				w.stopped = i
 				break
 			}
 		}
-		if w.truths[i] == yes && w.policy.shares {
+		if w.rules[i].truth == yes && w.policy.shares {
 			if missing := w.awaitsSide(i, e); missing != nil {
 				settled = false
 				waits = append(waits, missing...)
@@ -104,7 +107,7 @@ func (w *Walk) Step(e *Evidence, at Stage) []string {
 		if settled {
 			w.from = i + 1
 		}
-		if w.truths[i] == yes && w.final(i) {
+		if w.rules[i].truth == yes && w.final(i) {
 			w.decide(i, at)
 		}
 	}
@@ -113,7 +116,7 @@ func (w *Walk) Step(e *Evidence, at Stage) []string {
 
 // evaluate asks one rule again if a fact it waits for has come.
 func (w *Walk) evaluate(i int, e *Evidence, at Stage) {
-	if w.waits[i] != nil && !slices.ContainsFunc(w.waits[i], e.has) {
+	if w.rules[i].waits != nil && !slices.ContainsFunc(w.rules[i].waits, e.has) {
 		return
 	}
 	r := w.policy.rules[i]
@@ -121,16 +124,26 @@ func (w *Walk) evaluate(i int, e *Evidence, at Stage) {
 	if err != nil {
 		// DESIGN: a rule whose evaluation errs is false, logged once, counted.
 		e.failed(r.name, err)
-		w.truths[i] = no
+		w.rules[i].truth = no
 		return
 	}
-	w.truths[i] = t
+	w.rules[i].truth = t
 	switch t {
 	case yes:
-		w.at[i] = at
+		w.rules[i].at = at
 	case unknown:
-		w.waits[i] = slices.Clone(waits)
+		w.rules[i].waits = w.kept(waits)
 	}
+}
+
+// kept gives a copy of what a rule waits for, in the walk's own room.
+func (w *Walk) kept(waits []factID) []factID {
+	if cap(w.room)-len(w.room) < len(waits) {
+		w.room = make([]factID, 0, max(len(waits), len(w.rules)))
+	}
+	begin := len(w.room)
+	w.room = append(w.room, waits...)
+	return w.room[begin:len(w.room):len(w.room)]
 }
 
 func (e *Evidence) has(id factID) bool {
@@ -197,12 +210,12 @@ func (w *Walk) Tags(e *Evidence, id string) []Field {
 // matched reports whether rule i was true, for this recipient or another that shares the decision, and where first.
 func (w *Walk) matched(i int) (first Stage, matched bool) {
 	first = never
-	if w.truths[i] == yes {
-		first = w.at[i]
+	if w.rules[i].truth == yes {
+		first = w.rules[i].at
 	}
 	for _, other := range w.also {
-		if other.truths[i] == yes {
-			first = min(first, other.at[i])
+		if other.rules[i].truth == yes {
+			first = min(first, other.rules[i].at)
 		}
 	}
 	return first, first < never

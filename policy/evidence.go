@@ -28,7 +28,9 @@ type Evidence struct {
 // NewEvidence gives the empty evidence of a new session under p.
 func (p *Policy) NewEvidence() *Evidence {
 	n := len(p.vocabulary.facts)
-	return &Evidence{policy: p, vals: make([]ref.Val, n), at: make([]Stage, n)}
+	e := &Evidence{policy: p, vals: make([]ref.Val, n), at: make([]Stage, n)}
+	e.quick.e = e
+	return e
 }
 
 // Give makes facts have a value whatever is published, for a policy's tests. They become known when they are published.

@@ -35,11 +35,11 @@ func (w *Walk) GreylistWaits() []string { return slices.Concat(w.greylisting()..
 func (w *Walk) greylisting() [][]string {
 	var out [][]string
 	for i, r := range w.policy.rules[:w.end()] {
-		if w.truths[i] != unknown {
+		if w.rules[i].truth != unknown {
 			continue
 		}
-		if r.greylist && w.waits[i] != nil {
-			waits := w.policy.names(w.waits[i])
+		if r.greylist && w.rules[i].waits != nil {
+			waits := w.policy.names(w.rules[i].waits)
 			out = append(out, slices.DeleteFunc(waits, func(name string) bool { return name == greylistFact }))
 		}
 		if w.final(i) {

@@ -22,8 +22,7 @@ type quickNumber func(q *quick) (n int64, known bool)
 
 // quick is one evaluation. One session owns it.
 type quick struct {
-	vals  []ref.Val
-	views map[string]ref.Val // of lists
+	e     *Evidence
 	waits []factID // what the parts that are unknown wait for, in no order
 	odd   bool     // something came that only CEL has an answer to: a value of another type, a sum that is too large
 }
@@ -39,7 +38,7 @@ type prepared struct {
 func (p prepared) truth(e *Evidence) (truth, []factID, error) {
 	q := &e.quick
 	if p.quick != nil {
-		q.vals, q.views, q.waits, q.odd = e.vals, e.policy.views, q.waits[:0], false
+		q.waits, q.odd = q.waits[:0], false
 		if t := p.quick(q); !q.odd {
 			slices.Sort(q.waits)
 			return t, slices.Compact(q.waits), nil
@@ -62,7 +61,7 @@ func (p prepared) truth(e *Evidence) (truth, []factID, error) {
 
 // value gives a fact, nil while it is missing.
 func (q *quick) value(id factID) ref.Val {
-	v := q.vals[id]
+	v := q.e.vals[id]
 	if v == nil {
 		q.waits = append(q.waits, id)
 	}
@@ -205,7 +204,7 @@ func (c *compiler) quickIn(what, in ast.Expr) quickTruth {
 			if !known {
 				return unknown
 			}
-			list := q.views[view].(listView)
+			list := q.e.policy.views[view].(listView)
 			return truthOf(list.list.Has(list.kind, text))
 		}
 	}

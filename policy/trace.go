@@ -70,10 +70,10 @@ func (w *Walk) Trace(e *Evidence) []RuleTrace {
 			t.State, t.At = Matched, at
 		case slices.ContainsFunc(e.errors, func(s string) bool { return strings.HasPrefix(s, `rule "`+r.name+`": `) }):
 			t.State = Failed
-		case w.truths[i] == no:
+		case w.rules[i].truth == no:
 			t.State = NotMatched
 		default:
-			t.State, t.Waits = Waited, w.policy.names(w.waits[i])
+			t.State, t.Waits = Waited, w.policy.names(w.rules[i].waits)
 			if i > w.stopped {
 				t.State = NotReached
 			}
