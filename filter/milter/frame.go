@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -74,6 +76,8 @@ type conn struct {
 	read    deadline
 	write   deadline
 	busy    atomic.Bool // a message is under way
+	waiting atomic.Bool // for a frame of which nothing is here yet
+	ending  atomic.Bool // to end when nothing is under way
 }
 
 func newConn(c net.Conn, b *buffers, read, write time.Duration) *conn {
@@ -117,7 +121,9 @@ func (d *deadline) set(now time.Time, apply func(time.Time) error) error {
 // next gives the next frame. Its data are good until next is called again.
 func (c *conn) next() (code byte, data []byte, err error) {
 	c.release()
+	c.waiting.Store(c.in.Buffered() == 0)
 	head, err := c.peek(4)
+	c.waiting.Store(false)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -137,6 +143,35 @@ func (c *conn) next() (code byte, data []byte, err error) {
 	return frame[4], frame[5:], nil
 }
 
+// between reports whether the session is between messages and nothing of the MTA waits to be read: where no reply is asked, the beginning of a
+// message may have arrived long before it is read.
+func (c *conn) between() bool {
+	if c.busy.Load() || !c.waiting.Load() {
+		return false
+	}
+	socket, ok := c.Conn.(syscall.Conn)
+	if !ok {
+		return true
+	}
+	raw, err := socket.SyscallConn()
+	if err != nil {
+		return true
+	}
+	arrived := 0
+	raw.Control(func(fd uintptr) {
+		arrived, _, _ = syscall.Recvfrom(int(fd), make([]byte, 1), syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+	})
+	return arrived <= 0
+}
+
+// endBetween ends the session where it waits, by a deadline in the past: what was just read when it came is still served.
+func (c *conn) endBetween() {
+	if c.between() {
+		c.ending.Store(true)
+		c.SetReadDeadline(time.Unix(1, 0))
+	}
+}
+
 // peek gives the next n bytes without taking them. An end in the middle of a frame is an error of its own.
 func (c *conn) peek(n int) ([]byte, error) {
 	if c.in.Buffered() < n {
@@ -145,6 +180,13 @@ func (c *conn) peek(n int) ([]byte, error) {
 		}
 	}
 	b, err := c.in.Peek(n)
+	if errors.Is(err, os.ErrDeadlineExceeded) && c.ending.Swap(false) {
+		if len(b) == 0 && !c.busy.Load() {
+			return nil, errEnding
+		}
+		c.read.since = time.Time{}
+		return c.peek(n)
+	}
 	if errors.Is(err, io.EOF) && len(b) > 0 {
 		err = io.ErrUnexpectedEOF
 	}

@@ -212,7 +212,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		s.cut(func(c *conn) bool { return !c.busy.Load() })
+		s.each((*conn).endBetween)
 		select {
 		case <-ended:
 			s.endContexts()
@@ -220,7 +220,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		case <-tick.C:
 		case <-ctx.Done():
 			s.endContexts()
-			s.cut(func(*conn) bool { return true })
+			s.each(func(c *conn) { c.Close() })
 			<-ended
 			return ctx.Err()
 		}
@@ -235,13 +235,11 @@ func (s *Server) endContexts() {
 	}
 }
 
-func (s *Server) cut(which func(*conn) bool) {
+func (s *Server) each(do func(*conn)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for c := range s.sessions {
-		if which(c) {
-			c.Close()
-		}
+		do(c)
 	}
 }
 

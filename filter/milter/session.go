@@ -39,6 +39,7 @@ var (
 	errVersion  = errors.New("the MTA speaks a version of the milter protocol before 2")
 	errPanicked = errors.New("the session panicked")
 	errQuit     = errors.New("the MTA ends the session")
+	errEnding   = errors.New("the server stops")
 )
 
 // run serves the connection until it ends; nil when the MTA ended it.
@@ -53,7 +54,7 @@ func (s *session) run() error {
 			err = s.conn.flush()
 		}
 		switch {
-		case errors.Is(err, errQuit), errors.Is(err, io.EOF), errors.Is(err, errPanicked):
+		case errors.Is(err, errQuit), errors.Is(err, io.EOF), errors.Is(err, errPanicked), errors.Is(err, errEnding):
 			return nil
 		case err != nil:
 			return err

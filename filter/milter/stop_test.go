@@ -1,0 +1,92 @@
+package milter
+
+import (
+	"context"
+	"errors"
+	"net"
+	"testing"
+	"time"
+)
+
+// TestH11: shutdown does not wait for sessions between messages; one in mid-message may finish.
+func TestH11(t *testing.T) {
+	address, server := serve(t, Config{}, func() Handler { return &recorder{} })
+	idle, busy := dialRaw(t, address), dialRaw(t, address)
+	for _, c := range []*raw{idle, busy} {
+		c.negotiate(t, 6)
+		c.send('C', connectData)
+		c.read()
+	}
+	busy.send('M', "<a@example.org>\x00")
+	busy.read()
+	ended := make(chan error, 1)
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		ended <- server.Shutdown(ctx)
+	}()
+	if got := idle.read(); got != "closed" {
+		t.Errorf("the idle session: %q", got)
+	}
+	busy.send('E', "")
+	if got := busy.read(); got == "closed" {
+		t.Error("the session in mid-message was cut off")
+	}
+	if err := <-ended; err != nil {
+		t.Errorf("shutdown: %v", err)
+	}
+}
+
+// TestEndsBetweenMessages: a session that waits is ended, but not when bytes of a message have arrived that nobody has read yet, nor when the message
+// began while it was being ended.
+func TestEndsBetweenMessages(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	mta, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mta.Close()
+	accepted, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer accepted.Close()
+	c := newConn(accepted, newBuffers(), time.Minute, time.Minute)
+	if c.between() {
+		t.Error("at work, not waiting")
+	}
+	c.waiting.Store(true)
+	if !c.between() {
+		t.Error("a session that waits is between messages")
+	}
+	mta.Write(frame('M', "<a@example.org>\x00"))
+	for range 500 {
+		if !c.between() {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if c.between() {
+		t.Error("the beginning of a message has arrived")
+	}
+	if code, _, err := c.next(); code != 'M' || err != nil {
+		t.Fatalf("%c, %v", code, err)
+	}
+	c.busy.Store(true)
+	c.ending.Store(true) // by who saw the session wait just before
+	c.SetReadDeadline(time.Unix(1, 0))
+	time.AfterFunc(50*time.Millisecond, func() { mta.Write(frame('E', "")) })
+	if code, _, err := c.next(); code != 'E' || err != nil {
+		t.Errorf("a message that began as the server stopped: %c, %v", code, err)
+	}
+	c.busy.Store(false)
+	c.ending.Store(true)
+	c.SetReadDeadline(time.Unix(1, 0))
+	if _, _, err := c.next(); !errors.Is(err, errEnding) {
+		t.Errorf("between messages: %v", err)
+	}
+}
