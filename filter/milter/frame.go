@@ -75,15 +75,34 @@ type conn struct {
 	out     []byte  // answers not yet written
 	read    deadline
 	write   deadline
-	busy    atomic.Bool // a message is under way
-	waiting atomic.Bool // for a frame of which nothing is here yet
-	ending  atomic.Bool // to end when nothing is under way
+	began   time.Time
+	rest    atomic.Int64 // since how long after began nothing is under way, in nanoseconds; 0 while something is
+	waiting atomic.Bool  // for a frame of which nothing is here yet
+	ending  atomic.Bool  // to end when nothing is under way
 }
 
 func newConn(c net.Conn, b *buffers, read, write time.Duration) *conn {
 	in := b.readers.Get().(*bufio.Reader)
 	in.Reset(c)
-	return &conn{Conn: c, buffers: b, in: in, out: make([]byte, 0, answerSize), read: deadline{timeout: read}, write: deadline{timeout: write}}
+	out := &conn{Conn: c, buffers: b, in: in, out: make([]byte, 0, answerSize), read: deadline{timeout: read}, write: deadline{timeout: write}, began: time.Now()}
+	out.rests()
+	return out
+}
+
+// rests notes that nothing is under way: neither a message nor what comes before the first one.
+func (c *conn) rests() {
+	if c.rest.Load() == 0 {
+		c.rest.Store(max(1, int64(time.Since(c.began))))
+	}
+}
+
+// works notes that something is under way.
+func (c *conn) works() { c.rest.Store(0) }
+
+// rested reports whether nothing has been under way for a time.
+func (c *conn) rested(long time.Duration) bool {
+	since := time.Duration(c.rest.Load())
+	return since > 0 && time.Since(c.began)-since >= long
 }
 
 // giveBack ends the use of all buffers. The connection must not be read any more.
@@ -146,7 +165,7 @@ func (c *conn) next() (code byte, data []byte, err error) {
 // between reports whether the session is between messages and nothing of the MTA waits to be read: where no reply is asked, the beginning of a
 // message may have arrived long before it is read.
 func (c *conn) between() bool {
-	if c.busy.Load() || !c.waiting.Load() {
+	if c.rest.Load() == 0 || !c.waiting.Load() {
 		return false
 	}
 	socket, ok := c.Conn.(syscall.Conn)
@@ -166,7 +185,7 @@ func (c *conn) between() bool {
 
 // endBetween ends the session where it waits, by a deadline in the past: what was just read when it came is still served.
 func (c *conn) endBetween() {
-	if c.between() {
+	if c.rested(restTime) && c.between() {
 		c.ending.Store(true)
 		c.SetReadDeadline(time.Unix(1, 0))
 	}
@@ -181,7 +200,7 @@ func (c *conn) peek(n int) ([]byte, error) {
 	}
 	b, err := c.in.Peek(n)
 	if errors.Is(err, os.ErrDeadlineExceeded) && c.ending.Swap(false) {
-		if len(b) == 0 && !c.busy.Load() {
+		if len(b) == 0 && c.rest.Load() != 0 {
 			return nil, errEnding
 		}
 		c.read.since = time.Time{}

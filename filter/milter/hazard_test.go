@@ -253,7 +253,9 @@ func TestH4(t *testing.T) {
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(context.Background(), &flaky{l, 3}) }()
 	alive(t, l.Addr().String())
-	server.Shutdown(context.Background())
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	server.Shutdown(ctx)
 	if err := <-done; err != nil {
 		t.Error(err)
 	}

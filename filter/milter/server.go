@@ -59,8 +59,12 @@ func (s *Server) Serve(ctx context.Context, listeners ...net.Listener) error {
 			continue
 		}
 		s.listeners[l] = true
+		s.work.Add(1) // what was accepted just before the stop is served too
 		s.mu.Unlock()
-		go func() { failed <- s.accept(ctx, l) }()
+		go func() {
+			defer s.work.Done()
+			failed <- s.accept(ctx, l)
+		}()
 	}
 	var first error
 	for range listeners {
@@ -109,7 +113,7 @@ func (s *Server) admit(ctx context.Context, accepted net.Conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	over := len(s.sessions)-s.over >= s.config.MaxSessions
-	if s.stopping || over && s.over >= maxOver {
+	if over && s.over >= maxOver {
 		accepted.Close()
 		return
 	}
@@ -195,7 +199,11 @@ func (s *Server) left(c *conn, over bool) {
 	}
 }
 
-// Shutdown stops listening, ends sessions that are between messages, and waits for the others until ctx ends; then they are cut off,
+// restTime is how long a session may rest, after a message or before the negotiation, before Shutdown ends it: who sends several messages
+// sends the next one at once.
+const restTime = time.Second
+
+// Shutdown stops listening, ends sessions that rest between messages, and waits for the others until ctx ends; then they are cut off,
 // which is its error.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()

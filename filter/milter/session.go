@@ -30,6 +30,7 @@ type session struct {
 	open       bool   // Connect was called and Close was not
 	closed     bool   // Close was called at least once
 	message    bool   // Mail was called, and neither EndOfMessage nor Abort
+	idle       bool   // a message has ended, or the MTA will send none, and nothing new began
 	at         int    // how far the message is: the order of its last frame
 }
 
@@ -52,6 +53,11 @@ func (s *session) run() error {
 		}
 		if err == nil {
 			err = s.conn.flush()
+		}
+		if s.idle { // not before the MTA has its answer
+			s.conn.rests()
+		} else {
+			s.conn.works()
 		}
 		switch {
 		case errors.Is(err, errQuit), errors.Is(err, io.EOF), errors.Is(err, errPanicked), errors.Is(err, errEnding):
@@ -92,9 +98,11 @@ func (s *session) take(code byte, data []byte) (err error) {
 		s.macros.from(macrosOther)
 		s.acknowledge(quietUnknown)
 	case codeAbort:
+		s.idle = s.idle || s.message
 		s.drop()
 		s.macros.from(macrosMail)
 	case codeQuitNew:
+		s.idle = true
 		s.finish()
 		s.macros.from(macrosConnect)
 	case codeQuit:
@@ -129,7 +137,7 @@ func (s *session) connect(data []byte) error {
 	}
 	s.finish()
 	s.macros.from(macrosHelo)
-	s.open, s.event = true, "connect"
+	s.open, s.idle, s.event = true, false, "connect"
 	s.say(s.handler.Connect(s.ctx, client, &s.macros), quietConnect, s.silent.Connect)
 	return nil
 }
@@ -191,7 +199,7 @@ func (s *session) helo(data []byte) error {
 	}
 	s.drop()
 	s.macros.from(macrosMail)
-	s.event = "helo"
+	s.idle, s.event = false, "helo"
 	s.say(s.handler.Helo(s.ctx, string(name), &s.macros), quietHelo, s.silent.Helo)
 	return nil
 }
@@ -207,8 +215,8 @@ func (s *session) mail(data []byte) error {
 	}
 	s.drop()
 	s.macros.from(macrosRcpt)
-	s.message, s.at, s.event = true, 0, "mail"
-	s.conn.busy.Store(true)
+	s.message, s.idle, s.at, s.event = true, false, 0, "mail"
+	s.conn.works()
 	s.say(s.handler.Mail(s.ctx, from, esmtp, &s.macros), quietMail, s.silent.Mail)
 	return nil
 }
@@ -301,8 +309,7 @@ func (s *session) header(data []byte) error {
 }
 
 func (s *session) endOfMessage() {
-	s.message, s.event = false, "end of message"
-	defer s.conn.busy.Store(false)
+	s.message, s.idle, s.event = false, true, "end of message"
 	r := s.handler.EndOfMessage(s.ctx, (*editor)(s), &s.macros)
 	if r.verb == goOn {
 		r = Accept()
@@ -321,6 +328,7 @@ func (s *session) say(r Response, part uint32, silent bool) {
 	if quiet {
 		return
 	}
+	s.idle = s.idle || r.verb != goOn && !s.message // of the whole SMTP session: nothing comes any more
 	r.put(s.conn)
 }
 
@@ -333,7 +341,6 @@ func (s *session) acknowledge(part uint32) {
 
 // drop ends the message under way, if there is one.
 func (s *session) drop() {
-	s.conn.busy.Store(false)
 	if s.message {
 		s.message, s.event = false, "abort"
 		s.handler.Abort()

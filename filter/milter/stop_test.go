@@ -8,29 +8,42 @@ import (
 	"time"
 )
 
-// TestH11: shutdown does not wait for sessions between messages; one in mid-message may finish.
+// TestH11: shutdown does not wait for sessions that rest, be it after a message, after an answer for the whole session or before the negotiation;
+// one in mid-message and one on its way to its first message may finish.
 func TestH11(t *testing.T) {
 	address, server := serve(t, Config{}, func() Handler { return &recorder{} })
-	idle, busy := dialRaw(t, address), dialRaw(t, address)
-	for _, c := range []*raw{idle, busy} {
+	mute, after, before, within := dialRaw(t, address), dialRaw(t, address), dialRaw(t, address), dialRaw(t, address)
+	for _, c := range []*raw{after, before, within} {
 		c.negotiate(t, 6)
 		c.send('C', connectData)
 		c.read()
 	}
-	busy.send('M', "<a@example.org>\x00")
-	busy.read()
+	for _, c := range []*raw{after, within} {
+		c.send('M', "<a@example.org>\x00")
+		c.read()
+	}
+	after.send('E', "")
+	after.read()
 	ended := make(chan error, 1)
 	go func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 		defer cancel()
 		ended <- server.Shutdown(ctx)
 	}()
-	if got := idle.read(); got != "closed" {
-		t.Errorf("the idle session: %q", got)
+	for name, c := range map[string]*raw{"mute": mute, "after a message": after} {
+		if got := c.read(); got != "closed" {
+			t.Errorf("the session %s: %q", name, got)
+		}
 	}
-	busy.send('E', "")
-	if got := busy.read(); got == "closed" {
-		t.Error("the session in mid-message was cut off")
+	before.send('M', "<a@example.org>\x00")
+	if got := before.read(); got == "closed" {
+		t.Error("the session before its first message was cut off")
+	}
+	for _, c := range []*raw{before, within} {
+		c.send('E', "")
+		if got := c.read(); got == "closed" {
+			t.Error("the session in mid-message was cut off")
+		}
 	}
 	if err := <-ended; err != nil {
 		t.Errorf("shutdown: %v", err)
@@ -76,14 +89,14 @@ func TestEndsBetweenMessages(t *testing.T) {
 	if code, _, err := c.next(); code != 'M' || err != nil {
 		t.Fatalf("%c, %v", code, err)
 	}
-	c.busy.Store(true)
+	c.works()
 	c.ending.Store(true) // by who saw the session wait just before
 	c.SetReadDeadline(time.Unix(1, 0))
 	time.AfterFunc(50*time.Millisecond, func() { mta.Write(frame('E', "")) })
 	if code, _, err := c.next(); code != 'E' || err != nil {
 		t.Errorf("a message that began as the server stopped: %c, %v", code, err)
 	}
-	c.busy.Store(false)
+	c.rests()
 	c.ending.Store(true)
 	c.SetReadDeadline(time.Unix(1, 0))
 	if _, _, err := c.next(); !errors.Is(err, errEnding) {

@@ -3,6 +3,7 @@ package soak
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -31,6 +32,8 @@ type Daemon struct {
 	t      testing.TB
 	binary string
 	before []string // what stands before the command: prlimit and its words
+	disk   string   // the size of the state's own disk; "" without
+	socket *os.File // of the milter socket, where it is handed over as systemd does
 	cmd    *exec.Cmd
 	ended  chan error
 }
@@ -43,6 +46,9 @@ type Options struct {
 	DNS    string   // lines of [dns]; "" for the zone's server with short times
 	Listen string   // more lines of [listen]
 	Server string   // more lines of [server]
+
+	Handover bool   // the milter socket is the test's, which outlives the process
+	Disk     string // the size of a disk of its own for the state; "" for none
 }
 
 // program gives the daemon under test: that of GATEPOST_BINARY, or one that is built.
@@ -67,7 +73,7 @@ func Start(t testing.TB, o Options) *Daemon {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &Daemon{t: t, Dir: dir, Milter: freeAddress(t), HTTP: freeAddress(t), binary: program(t), before: o.Before}
+	d := &Daemon{t: t, Dir: dir, Milter: freeAddress(t), HTTP: freeAddress(t), binary: program(t), before: o.Before, disk: o.Disk}
 	zone, err := resolvetest.Parse(o.Zone)
 	if err != nil {
 		t.Fatal(err)
@@ -75,17 +81,58 @@ func Start(t testing.TB, o Options) *Daemon {
 	if d.DNS, err = resolvetest.NewServer(zone); err != nil {
 		t.Fatal(err)
 	}
+	if o.Handover {
+		d.Milter, d.socket = openSocket(t)
+	}
 	t.Cleanup(func() {
 		d.end(syscall.SIGTERM)
 		d.DNS.Close()
+		if o.Disk != "" {
+			_ = exec.Command("umount", "-l", d.State()).Run()
+		}
 		if t.Failed() {
 			t.Logf("the end of the log:\n%s", tail(d.Log(), 4000))
 		}
 		os.RemoveAll(dir)
 	})
 	d.WritePolicy(o)
+	if o.Disk != "" {
+		mount(t, d.State(), "-t", "tmpfs", "-o", "size="+o.Disk, "tmpfs")
+	}
 	d.Begin()
 	return d
+}
+
+// State is the folder of the databases.
+func (d *Daemon) State() string { return filepath.Join(d.Dir, "state") }
+
+// mount makes a folder a disk of its own, by the words of mount(8).
+func mount(t testing.TB, at string, words ...string) {
+	t.Helper()
+	if err := os.MkdirAll(at, 0o750); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if out, err := exec.CommandContext(ctx, "mount", append(words, at)...).CombinedOutput(); err != nil {
+		t.Fatalf("mount: %v: %s", err, out)
+	}
+}
+
+// openSocket opens a socket as systemd does, and gives its address and the descriptor to hand over.
+func openSocket(t testing.TB) (string, *os.File) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	f, err := l.(*net.TCPListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return l.Addr().String(), f
 }
 
 // WritePolicy writes the policy file.
@@ -113,8 +160,16 @@ func (d *Daemon) Begin() {
 		d.t.Fatal(err)
 	}
 	defer log.Close()
-	words := append(append([]string(nil), d.before...), d.binary, "serve", "--policy", d.PolicyFile())
+	words := append([]string(nil), d.before...)
+	if d.socket != nil { // the shell's process becomes the daemon's, so that LISTEN_PID is right
+		words = append(words, "/bin/sh", "-c", `LISTEN_PID=$$ exec "$@"`, "sh")
+	}
+	words = append(words, d.binary, "serve", "--policy", d.PolicyFile())
 	d.cmd = exec.Command(words[0], words[1:]...)
+	if d.socket != nil {
+		d.cmd.Env = append(os.Environ(), "LISTEN_FDS=1", "LISTEN_FDNAMES=milter")
+		d.cmd.ExtraFiles = []*os.File{d.socket}
+	}
 	d.cmd.Stderr = log
 	if err := d.cmd.Start(); err != nil {
 		d.t.Fatal(err)
@@ -190,16 +245,26 @@ func (d *Daemon) Log() string {
 // Lines gives the log lines with a message.
 func (d *Daemon) Lines(message string) []map[string]any {
 	var out []map[string]any
-	lines := bufio.NewScanner(strings.NewReader(d.Log()))
+	d.EachLine(message, func(line map[string]any) { out = append(out, line) })
+	return out
+}
+
+// EachLine hands over the log lines with a message, one after the other: the log of an hour is long.
+func (d *Daemon) EachLine(message string, do func(map[string]any)) {
+	file, err := os.Open(filepath.Join(d.Dir, "log"))
+	if err != nil {
+		return
+	}
+	defer file.Close()
+	lines := bufio.NewScanner(file)
 	lines.Buffer(nil, 4<<20)
 	for lines.Scan() {
 		var line map[string]any
 		if !bytes.Contains(lines.Bytes(), []byte(message)) || json.Unmarshal(lines.Bytes(), &line) != nil || line["msg"] != message {
 			continue
 		}
-		out = append(out, line)
+		do(line)
 	}
-	return out
 }
 
 func (d *Daemon) fetch(path string) string {

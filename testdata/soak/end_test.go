@@ -3,7 +3,6 @@ package soak
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -11,8 +10,6 @@ import (
 	"time"
 
 	milter "github.com/d--j/go-milter"
-
-	"gatepost.example/filter/history"
 )
 
 // counting is a policy whose limit shows what was counted.
@@ -71,21 +68,6 @@ func TestKilled(t *testing.T) {
 	if strings.Contains(d.Log(), "corrupt") {
 		t.Error("a file was corrupt")
 	}
-}
-
-// rowsOf counts the records of the history.
-func rowsOf(t *testing.T, d *Daemon) int {
-	t.Helper()
-	r, err := history.OpenReader(filepath.Join(d.Dir, "state", "history.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	n := 0
-	if err := r.Rows(t.Context(), history.Filter{}, func(*history.Row) bool { n++; return true }); err != nil {
-		t.Fatal(err)
-	}
-	return n
 }
 
 // levelOf gives what the limit of the policy counting has counted.

@@ -1,11 +1,9 @@
 package soak
 
 import (
-	"context"
 	"database/sql"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -137,30 +135,42 @@ func says(t *testing.T, d *Daemon, words ...string) {
 func TestLocked(t *testing.T) {
 	d := Start(t, Options{Zone: zone, Policy: shippedRules(t)})
 	serves(t, d, "at first")
-	var locks []*sql.DB
-	for _, name := range databases {
-		db, err := sql.Open("sqlite", "file:"+filepath.Join(d.Dir, "state", name)+"?_pragma=busy_timeout(5000)")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer db.Close()
-		db.SetMaxOpenConns(1)
-		if _, err := db.Exec("BEGIN EXCLUSIVE"); err != nil {
-			t.Fatal(err)
-		}
-		locks = append(locks, db)
-	}
+	unlock := lockFiles(t, d)
 	for range 20 {
 		serves(t, d, "while the files are locked")
 	}
 	says(t, d, "WRONG", "memory cannot be written", "history")
-	for _, db := range locks {
-		if _, err := db.Exec("ROLLBACK"); err != nil {
-			t.Fatal(err)
-		}
-	}
+	unlock()
 	serves(t, d, "when they are free")
 	says(t, d, "all is well")
+}
+
+// lockFiles locks the daemon's files as another program does, until the function that it gives is called.
+func lockFiles(t *testing.T, d *Daemon) (unlock func()) {
+	var locks []*sql.DB
+	for _, name := range databases {
+		if _, err := os.Stat(filepath.Join(d.State(), name)); err != nil {
+			continue // the memory is elsewhere
+		}
+		db, err := sql.Open("sqlite", "file:"+filepath.Join(d.State(), name)+"?_pragma=busy_timeout(5000)")
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		db.SetMaxOpenConns(1)
+		if _, err := db.Exec("BEGIN EXCLUSIVE"); err != nil {
+			t.Error(err)
+		}
+		locks = append(locks, db)
+	}
+	return func() {
+		for _, db := range locks {
+			if _, err := db.Exec("ROLLBACK"); err != nil {
+				t.Error(err)
+			}
+			db.Close()
+		}
+	}
 }
 
 // TestFolderRemoved: without its folder the daemon goes on, and says so.
@@ -206,13 +216,8 @@ func TestDiskFull(t *testing.T) {
 		}
 		t.Skip("a small disk is made by root only")
 	}
-	d := Start(t, Options{Zone: zone, Policy: shippedRules(t)})
-	if err := d.Stop(); err != nil {
-		t.Fatal(err)
-	}
-	state := filepath.Join(d.Dir, "state")
-	mount(t, state, "4m")
-	d.Begin()
+	d := Start(t, Options{Zone: zone, Policy: shippedRules(t), Disk: "4m"})
+	state := d.State()
 	serves(t, d, "at first")
 	filler := filepath.Join(state, "filler")
 	if err := os.WriteFile(filler, make([]byte, 8<<20), 0o600); err == nil {
@@ -234,15 +239,4 @@ func TestDiskFull(t *testing.T) {
 	if err := d.Stop(); err != nil {
 		t.Error(err)
 	}
-}
-
-// mount makes a small disk until the test ends.
-func mount(t *testing.T, at, size string) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	if out, err := exec.CommandContext(ctx, "mount", "-t", "tmpfs", "-o", "size="+size, "tmpfs", at).CombinedOutput(); err != nil {
-		t.Fatalf("mount: %v: %s", err, out)
-	}
-	t.Cleanup(func() { _ = exec.Command("umount", "-l", at).Run() })
 }

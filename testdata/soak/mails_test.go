@@ -2,9 +2,11 @@ package soak
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -121,6 +123,16 @@ func hostile() map[string]Mail {
 		}
 	})
 	add("empty lines", func(m *Mail) { m.Body = strings.Repeat("\r\n", 1_000_000) })
+	return out
+}
+
+// hostileList gives them in an order that does not change.
+func hostileList() []Mail {
+	all := hostile()
+	var out []Mail
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		out = append(out, all[name])
+	}
 	return out
 }
 
