@@ -84,7 +84,7 @@ func TestMix(t *testing.T) {
 	for _, p := range places {
 		for _, list := range [][]fault{p.outside(t), p.inside(t)} {
 			own := rand.New(rand.NewPCG(r.Uint64(), 3))
-			faults.Go(func() { p.trouble(t, own, list, end) })
+			faults.Go(func() { p.trouble(t, own, list, end, long) })
 		}
 	}
 	faults.Wait()
@@ -144,14 +144,17 @@ func (p *place) send(m Mail) {
 }
 
 // trouble makes the faults of a list in a random order, again and again until the end, and each at least once.
-func (p *place) trouble(t *testing.T, r *rand.Rand, list []fault, end time.Time) {
-	made := map[string]int{}
+func (p *place) trouble(t *testing.T, r *rand.Rand, list []fault, end time.Time, long bool) {
+	made, between := map[string]int{}, 300
+	if long {
+		between = 3000
+	}
 	for first := true; first || time.Now().Before(end); first = false {
 		for _, i := range r.Perm(len(list)) {
 			if !first && time.Now().After(end) {
 				break
 			}
-			time.Sleep(time.Duration(50+r.IntN(300)) * time.Millisecond)
+			time.Sleep(time.Duration(50+r.IntN(between)) * time.Millisecond)
 			list[i].make(r)
 			made[list[i].name]++
 		}
