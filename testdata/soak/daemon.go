@@ -176,7 +176,7 @@ func (d *Daemon) Begin() {
 	}
 	d.ended = make(chan error, 1)
 	go func(c *exec.Cmd, ended chan error) { ended <- c.Wait() }(d.cmd, d.ended)
-	for range 400 {
+	for range 2400 {
 		if d.fetch("/healthz") == "ok\n" {
 			return
 		}

@@ -38,6 +38,8 @@ func (p *place) outside(t *testing.T) []fault {
 	}
 	policy := func(name, more string) fault {
 		return fault{"policy " + name, func(*rand.Rand) {
+			p.mu.Lock() // with a mistake it does not begin anew, as it must not
+			defer p.mu.Unlock()
 			_ = os.WriteFile(p.PolicyFile(), append(append([]byte(nil), was...), more...), 0o644)
 			p.Command("reload") // its exit status is the policy's
 			_ = os.WriteFile(p.PolicyFile(), was, 0o644)
