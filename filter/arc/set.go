@@ -39,7 +39,11 @@ var kinds = map[string]func(*set) *int{
 func collect(h *message.Header) ([]set, *failure) {
 	var sets []set
 	for number, f := range h.Fields {
-		place := kinds[strings.ToLower(strings.TrimRight(f.Name, " \t"))]
+		name := f.Bare()
+		if len(name) < len("ARC-") || !strings.EqualFold(name[:len("ARC-")], "ARC-") {
+			continue
+		}
+		place := kinds[strings.ToLower(name)]
 		if place == nil {
 			continue
 		}
@@ -67,7 +71,7 @@ func collect(h *message.Header) ([]set, *failure) {
 // instance gives the value of the tag i= of any ARC field. In ARC-Authentication-Results it stands first, before a semicolon.
 func instance(f message.Field) (int, bool) {
 	var value string
-	if strings.EqualFold(strings.TrimRight(f.Name, " \t"), "ARC-Authentication-Results") {
+	if strings.EqualFold(f.Bare(), "ARC-Authentication-Results") {
 		first, _, found := strings.Cut(f.Value, ";")
 		name, text, isTag := strings.Cut(first, "=")
 		if !found || !isTag || strings.Trim(name, " \t\r\n") != "i" {

@@ -79,9 +79,9 @@ func (dkim) Start(in *check.Input) func(context.Context) check.Outcome {
 func begin(in *check.Input) []*attempt {
 	var attempts []*attempt
 	untried := 0
-	signed := NewSigned(in.Header)
+	var signed *Signed
 	for i, f := range in.Header.Fields {
-		if !strings.EqualFold(strings.TrimRight(f.Name, " \t"), "DKIM-Signature") {
+		if !strings.EqualFold(f.Bare(), "DKIM-Signature") {
 			continue
 		}
 		if len(attempts) >= MaxSignatures {
@@ -96,6 +96,9 @@ func begin(in *check.Input) []*attempt {
 		}
 		if a.problem != nil {
 			continue
+		}
+		if signed == nil {
+			signed = NewSigned(in.Header)
 		}
 		var ok bool
 		if a.hash, ok = signed.Hash(a.Names, a.HeaderC, i); !ok {

@@ -4,10 +4,9 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
-
-	"golang.org/x/net/idna"
 
 	"gatepost.example/filter/message"
 )
@@ -54,9 +53,7 @@ func ParseSignature(value string) (*Signature, *Problem) {
 		return s, problem(CodeSyntax, "no tags")
 	}
 	var wrong *Problem
-	has := map[string]bool{}
 	for _, t := range tags {
-		has[t.Name] = true
 		if p := s.Set(t); p != nil && wrong == nil {
 			wrong = p
 		}
@@ -65,7 +62,7 @@ func ParseSignature(value string) (*Signature, *Problem) {
 		return s, wrong
 	}
 	for _, needed := range []string{"v", "a", "b", "bh", "d", "h", "s"} { // RFC 6376 3.5: REQUIRED
-		if !has[needed] {
+		if !slices.ContainsFunc(tags, func(t Tag) bool { return t.Name == needed }) {
 			return s, problem(CodeSyntax, "tag %s is missing", needed)
 		}
 	}
@@ -118,8 +115,9 @@ func (s *Signature) setNames(value string) *Problem {
 	if strings.Count(value, ":") >= MaxNames {
 		return problem(CodeManyNames, "h= has over %d names", MaxNames)
 	}
-	for name := range strings.SplitSeq(value, ":") {
-		name = strings.ToLower(trim(name))
+	s.Names = make([]string, 0, strings.Count(value, ":")+1)
+	for name := range strings.SplitSeq(strings.ToLower(value), ":") {
+		name = trim(name)
 		if name == "" || strings.ContainsAny(name, " \t\r\n;") {
 			return problem(CodeSyntax, "h= has %q for a name", name)
 		}
@@ -138,7 +136,7 @@ func (s *Signature) judge() *Problem {
 	switch {
 	case !s.Acceptable(): // RFC 8301 3.1: rsa-sha1 must not verify
 		return problem(CodeAlgorithm, "a=%s is not accepted", s.Algorithm)
-	case !contains(s.Names, "from"): // RFC 6376 5.4
+	case !slices.Contains(s.Names, "from"): // RFC 6376 5.4
 		return problem(CodeNoFrom, "h= does not name From")
 	case s.Expires >= 0 && s.Time >= 0 && s.Expires <= s.Time: // RFC 6376 3.5: x= must be greater than t=
 		return problem(CodeSyntax, "x= is not behind t=")
@@ -160,15 +158,6 @@ func (s *Signature) judge() *Problem {
 	return nil
 }
 
-func contains(list []string, word string) bool {
-	for _, w := range list {
-		if w == word {
-			return true
-		}
-	}
-	return false
-}
-
 // hasWord reports whether a colon-separated list has a word.
 func hasWord(list, word string) bool {
 	for w := range strings.SplitSeq(list, ":") {
@@ -180,19 +169,22 @@ func hasWord(list, word string) bool {
 }
 
 func parseCanon(value string) (header, body message.Canon, err error) {
-	words := map[string]message.Canon{"simple": message.Simple, "relaxed": message.Relaxed}
 	h, b, both := strings.Cut(strings.ToLower(value), "/")
-	header, ok := words[h]
-	if !ok {
-		return 0, 0, fmt.Errorf("%q is no canonicalization", h)
+	if header, err = canonOf(h); err != nil || !both {
+		return header, message.Simple, err // RFC 6376 3.5: the body's default
 	}
-	if !both {
-		return header, message.Simple, nil // RFC 6376 3.5: the body's default
+	body, err = canonOf(b)
+	return header, body, err
+}
+
+func canonOf(word string) (message.Canon, error) {
+	switch word {
+	case "simple":
+		return message.Simple, nil
+	case "relaxed":
+		return message.Relaxed, nil
 	}
-	if body, ok = words[b]; !ok {
-		return 0, 0, fmt.Errorf("%q is no canonicalization", b)
-	}
-	return header, body, nil
+	return 0, fmt.Errorf("%q is no canonicalization", word)
 }
 
 // number reads an unsigned decimal number. RFC 6376 3.5 lets one have 76 digits; what is beyond an int64 is as good as its largest.
@@ -209,10 +201,7 @@ func number(value string) (int64, error) {
 
 // toName gives a domain or selector in lower case A-labels (RFC 8616 4), with at least so many labels.
 func toName(value string, labels int) (string, error) {
-	name := strings.ToLower(value)
-	if ascii, err := idna.Lookup.ToASCII(name); err == nil {
-		name = ascii
-	}
+	name := message.ALabels(strings.ToLower(value))
 	if name == "" || len(name) > 253 || strings.Count(name, ".")+1 < labels {
 		return "", fmt.Errorf("%q is no domain name", value)
 	}

@@ -2,6 +2,7 @@ package dkim
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -13,8 +14,8 @@ type Tag struct {
 // ParseTags reads a tag list (RFC 6376 3.2): name=value separated by semicolons, white space and folds around both. A name that stands twice
 // is an error, as is anything else.
 func ParseTags(text string) ([]Tag, error) {
-	var tags []Tag
-	seen := map[string]bool{}
+	tags := make([]Tag, 0, usualTags)
+	var seen map[string]bool // of names, where they are many
 	rest, more := text, true
 	for more {
 		var spec string
@@ -30,15 +31,36 @@ func ParseTags(text string) ([]Tag, error) {
 		switch {
 		case !found || !isTagName(name):
 			return nil, fmt.Errorf("%q is no tag", spec)
-		case seen[name]:
+		case seen[name] || seen == nil && slices.ContainsFunc(tags, func(t Tag) bool { return t.Name == name }):
 			return nil, fmt.Errorf("tag %s stands twice", name) // RFC 6376 3.2
-		case strings.ContainsFunc(value, func(r rune) bool { return r < ' ' && r != '\t' && r != '\r' && r != '\n' || r == 0x7f }):
+		case hasControl(value):
 			return nil, fmt.Errorf("tag %s has a control character", name)
 		}
-		seen[name] = true
 		tags = append(tags, Tag{name, value})
+		if seen == nil && len(tags) > usualTags {
+			seen = map[string]bool{}
+			for _, t := range tags {
+				seen[t.Name] = true
+			}
+		}
+		if seen != nil {
+			seen[name] = true
+		}
 	}
 	return tags, nil
+}
+
+// usualTags is as many as a signature or key has of all that RFC 6376 knows.
+const usualTags = 14
+
+// hasControl reports whether a text has a control character that is no folding white space.
+func hasControl(text string) bool {
+	for i := range len(text) {
+		if c := text[i]; c < ' ' && c != '\t' && c != '\r' && c != '\n' || c == 0x7f {
+			return true
+		}
+	}
+	return false
 }
 
 // trim drops folding white space at both ends.
@@ -55,15 +77,17 @@ func isTagName(name string) bool {
 	return name != ""
 }
 
+func isSpace(r rune) bool { return r == ' ' || r == '\t' || r == '\r' || r == '\n' }
+
 // unspace drops all white space, as base64 values are folded anywhere.
 func unspace(s string) string {
 	if !strings.ContainsAny(s, " \t\r\n") {
 		return s
 	}
-	return strings.Map(func(r rune) rune {
-		if r == ' ' || r == '\t' || r == '\r' || r == '\n' {
-			return -1
-		}
-		return r
-	}, s)
+	var b strings.Builder
+	b.Grow(len(s))
+	for part := range strings.FieldsFuncSeq(s, isSpace) {
+		b.WriteString(part)
+	}
+	return b.String()
 }

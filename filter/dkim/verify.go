@@ -7,7 +7,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"hash/maphash"
-	"strings"
+	"math/bits"
 	"time"
 
 	"gatepost.example/filter/message"
@@ -18,25 +18,44 @@ import (
 type Signed struct {
 	h     *message.Header
 	seed  maphash.Seed
-	last  map[uint64]int // by the hash of a lower-case name: the last field of it
-	above []int          // by field: the next one of its hash towards the top, -1 for none
+	names []signedName // by the hash of a lower-case name, the next free place where its own is taken
+	above []int32      // by field: the next one of its name towards the top, -1 for none
+	round int32        // the number of the signature that is hashed
 	spent int
 
 	buffer []byte // the canonical form of one field
 }
 
+// signedName is a name that fields of the header have.
+type signedName struct {
+	hash  uint64
+	last  int32 // the last field of the name
+	next  int32 // the one that the signature of the round takes next, -1 when it has taken all
+	round int32 // 0 for a free place
+}
+
 // NewSigned prepares the fields of a header for any number of signatures.
 func NewSigned(h *message.Header) *Signed {
-	s := &Signed{h: h, seed: maphash.MakeSeed(), last: make(map[uint64]int, len(h.Fields)), above: make([]int, len(h.Fields))}
+	places := 1 << bits.Len(uint(len(h.Fields))) // more than there are fields
+	s := &Signed{h: h, seed: maphash.MakeSeed(), names: make([]signedName, places), above: make([]int32, len(h.Fields)), round: 1}
 	for i, f := range h.Fields {
-		hash := s.hash(strings.TrimRight(f.Name, " \t"))
-		s.above[i] = -1
-		if last, more := s.last[hash]; more {
-			s.above[i] = last
+		hash := s.hash(f.Bare())
+		n := s.name(hash)
+		if s.above[i] = -1; n.round > 0 {
+			s.above[i] = n.last
 		}
-		s.last[hash] = i
+		*n = signedName{hash: hash, last: int32(i), round: s.round, next: int32(i)}
 	}
 	return s
+}
+
+// name gives the place of the name with a hash, a free one where no field has it.
+func (s *Signed) name(hash uint64) *signedName {
+	for i := hash; ; i++ {
+		if n := &s.names[i%uint64(len(s.names))]; n.round == 0 || n.hash == hash {
+			return n
+		}
+	}
 }
 
 // hash gives the hash of a name in lower case, which needs no memory of its own.
@@ -61,9 +80,9 @@ func (s *Signed) hash(name string) uint64 {
 // would hash over MaxSigned bytes.
 func (s *Signed) Hash(names []string, c message.Canon, self int) ([]byte, bool) {
 	h := sha256.New()
-	next := make(map[uint64]int, len(names))
+	s.round++
 	for _, name := range names {
-		at := s.take(s.hash(name), next, self)
+		at := s.take(s.hash(name), int32(self))
 		if at < 0 {
 			continue
 		}
@@ -76,25 +95,27 @@ func (s *Signed) Hash(names []string, c message.Canon, self int) ([]byte, bool) 
 	}
 	own := s.h.Fields[self]
 	own.Value = Unsigned(own.Value)
-	message.HashField(h, c, own, true)
+	s.buffer = message.AppendField(s.buffer[:0], c, own, true)
+	h.Write(s.buffer)
 	return h.Sum(nil), true
 }
 
 // take gives the next field of a name, from the bottom up, -1 for none: a name without one more signs its absence (RFC 6376 5.4.2). The
 // signature's own field was not there when it was made.
-func (s *Signed) take(name uint64, next map[uint64]int, self int) int {
-	at, begun := next[name]
-	if !begun {
-		var some bool
-		if at, some = s.last[name]; !some {
-			at = -1
-		}
+func (s *Signed) take(name uint64, self int32) int32 {
+	n := s.name(name)
+	if n.round == 0 {
+		return -1
 	}
-	if at == self && at >= 0 {
+	if n.round != s.round {
+		n.round, n.next = s.round, n.last
+	}
+	at := n.next
+	if at == self {
 		at = s.above[at]
 	}
-	if next[name] = -1; at >= 0 {
-		next[name] = s.above[at]
+	if n.next = -1; at >= 0 {
+		n.next = s.above[at]
 	}
 	return at
 }

@@ -71,9 +71,8 @@ func (a *Author) addDomain(domain string) {
 // isFrom reports whether some reader takes a field for From. Blanks before the colon are old and legal (RFC 5322 4.5.2); a byte order
 // mark or a control character in the name is neither.
 func isFrom(name string) (is, odd bool) {
-	bare := strings.TrimRight(name, " \t")
-	if strings.EqualFold(bare, "From") {
-		return true, false
+	if is = strings.EqualFold(Field{Name: name}.Bare(), "From"); is || isPlain(name) {
+		return is, false
 	}
 	clean := strings.Map(func(r rune) rune {
 		if r <= ' ' || r == 0x7f || r == '\ufeff' || r == '\ufffd' || r == '\u200b' {
@@ -84,16 +83,34 @@ func isFrom(name string) (is, odd bool) {
 	return strings.EqualFold(clean, "From"), true
 }
 
+// isPlain reports whether a name is of visible ASCII characters, as RFC 5322 2.2 has it.
+func isPlain(name string) bool {
+	for i := range len(name) {
+		if name[i] <= ' ' || name[i] > '~' {
+			return false
+		}
+	}
+	return true
+}
+
+// ALabels gives a domain name in lower case with its labels as DNS has them (RFC 5890 2.3.2.1); what cannot be brought into them stays as it is.
+func ALabels(lower string) string {
+	if isPlain(lower) && !strings.Contains(lower, "xn--") {
+		return lower // nothing would change
+	}
+	if ascii, err := idna.Lookup.ToASCII(lower); err == nil {
+		return ascii
+	}
+	return lower
+}
+
 // authorDomain gives the domain of an address in lower case A-labels, "" when it has none that DNS could know.
 func authorDomain(address string) string {
 	i := strings.LastIndexByte(address, '@')
 	if i < 0 {
 		return ""
 	}
-	domain := strings.ToLower(strings.TrimSuffix(address[i+1:], "."))
-	if ascii, err := idna.Lookup.ToASCII(domain); err == nil && ascii != "" {
-		domain = ascii
-	}
+	domain := ALabels(strings.ToLower(strings.TrimSuffix(address[i+1:], ".")))
 	if domain == "" || len(domain) > 253 || strings.HasPrefix(domain, ".") || strings.Contains(domain, "..") ||
 		strings.ContainsFunc(domain, func(r rune) bool {
 			return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' && r != '_' && r != '.'

@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"golang.org/x/net/idna"
 )
 
 func authorOf(fields ...string) Author {
@@ -146,4 +148,21 @@ func BenchmarkAuthor(b *testing.B) {
 			}
 		})
 	}
+}
+
+// FuzzALabels: what is given without asking the library is what it gives, or refuses to change.
+func FuzzALabels(f *testing.F) {
+	for _, name := range []string{"example.org", "a_b.example", "a..b.", "-a.example-", "xn--bcher-kva.example", "bücher.example", "a b", "a.xn--0", ""} {
+		f.Add(name)
+	}
+	f.Fuzz(func(t *testing.T, name string) {
+		name = strings.ToLower(name)
+		want, err := idna.Lookup.ToASCII(name)
+		if err != nil {
+			want = name
+		}
+		if got := ALabels(name); got != want {
+			t.Errorf("%q: %q, not %q", name, got, want)
+		}
+	})
 }

@@ -16,7 +16,7 @@ func AppendField(out []byte, c Canon, f Field, last bool) []byte {
 	if c == Simple {
 		out = append(append(append(out, f.Name...), ':'), f.Value...)
 	} else {
-		out = append(appendLower(out, strings.TrimRight(f.Name, " \t")), ':')
+		out = append(appendLower(out, f.Bare()), ':')
 		out = appendRelaxed(out, f.Value)
 	}
 	if !last {

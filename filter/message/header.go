@@ -17,6 +17,14 @@ type Field struct {
 	Value string // all behind the colon, with its leading blank, folds as CRLF, without the final CRLF
 }
 
+// Bare gives the name without the blanks that may stand before the colon: they are old and legal (RFC 5322 4.5.2).
+func (f Field) Bare() string {
+	if n := len(f.Name); n == 0 || f.Name[n-1] != ' ' && f.Name[n-1] != '\t' {
+		return f.Name // as nearly all are
+	}
+	return strings.TrimRight(f.Name, " \t")
+}
+
 // Header is the fields of one message in their order.
 type Header struct {
 	Fields []Field
