@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net/url"
 	"os"
@@ -26,10 +28,11 @@ const doctorTime = 3 * time.Minute
 // doctorFlags are what doctor takes.
 type doctorFlags struct {
 	place
-	config, root, passwordFile string
-	asJSON                     bool
-	without                    []string
-	mail                       doctor.Mail
+	config, cf, root string
+	passwordFile     string
+	asJSON           bool
+	without          []string
+	mail             doctor.Mail
 }
 
 func newDoctor() *cobra.Command {
@@ -38,11 +41,11 @@ func newDoctor() *cobra.Command {
 		Use:   "doctor",
 		Short: "Walk the whole way of a mail and say what is wrong on it, and what mends it",
 		Long: `Ask everything that a mail needs on its way: is the policy good, loaded and enforced; does
-each service of Postfix see Gatepost's socket and may it use it; does a real test session at
-each come here with the right role and all macros; may strangers relay; does DNS answer, and
-do the blocklists answer this resolver; is the clock right, is there space, does Redis
-answer, do the filters behind believe our name. Each line is ok, or says what is wrong and
-the command that mends it. Nothing is changed, and the test sessions end before any mail.
+each service of Postfix or Sendmail see Gatepost's socket and may it use it; does a real test
+session at each come here with the right role and all macros; may strangers relay; does DNS
+answer, and do the blocklists answer this resolver; is the clock right, is there space, does
+Redis answer, do the filters behind believe our name. Each line is ok, or says what is wrong
+and the command that mends it. Nothing is changed, and the test sessions end before any mail.
 
 --send sends one real mail through the mail server and says what became of it: good (from
 this machine), spoof (a stranger who claims to be --from) or user (with a login: --login
@@ -63,6 +66,7 @@ Exit status 0: all is well; 1: something is wrong, as printed; 2: usage, or noth
 	f.flags(c)
 	flags := c.Flags()
 	flags.StringVarP(&f.config, "config-dir", "c", "", "the configuration `DIR` of the Postfix that is meant (default: the system's)")
+	flags.StringVar(&f.cf, "cf", "", "the sendmail.cf `FILE` of the Sendmail that is meant (default: /etc/mail/sendmail.cf where there is no Postfix)")
 	flags.StringVar(&f.root, "root", "", "below this `DIR` other programs have their configuration")
 	flags.BoolVar(&f.asJSON, "json", false, "print JSON")
 	flags.StringSliceVar(&f.without, "without", nil, "leave out the checks of these `NAMES`: the first word of a line")
@@ -94,13 +98,28 @@ func (f *doctorFlags) doctor(ctx context.Context) (d *doctor.Doctor, done func()
 	if d.File != nil && d.Running != nil && d.File.Mode == policyfile.Observe {
 		d.Would = wouldHave(ctx, d.File, d.Now)
 	}
-	if d.Postfix, err = mta.ReadPostfix(ctx, f.config); err != nil {
-		if f.config != "" { // this one was asked for
-			return nil, done, err
+	return d, done, f.findMTA(ctx, d)
+}
+
+// defaultCF is where Sendmail has its configuration.
+const defaultCF = "/etc/mail/sendmail.cf"
+
+// findMTA reads how the mail server is configured: the one that was asked for, else Postfix, else Sendmail. One that was asked for has to be there.
+func (f *doctorFlags) findMTA(ctx context.Context, d *doctor.Doctor) (err error) {
+	if f.cf == "" {
+		if d.Postfix, err = mta.ReadPostfix(ctx, f.config); err == nil || f.config != "" {
+			return err
 		}
 		d.Postfix, d.NoMTA = nil, err
 	}
-	return d, done, nil
+	if d.Sendmail, err = mta.ReadSendmail(ctx, either(f.cf, defaultCF)); err == nil || f.cf != "" {
+		return err
+	}
+	d.Sendmail = nil
+	if !errors.Is(err, fs.ErrNotExist) {
+		d.NoMTA = errors.Join(d.NoMTA, err)
+	}
+	return nil
 }
 
 // endpoints reads the places at which a daemon says that it listens.

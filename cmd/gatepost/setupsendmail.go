@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"gatepost.example/cmd/gatepost/mta"
 	"gatepost.example/cmd/gatepost/setup"
 )
 
@@ -56,7 +57,7 @@ func (f *setupFlags) sendmail(ctx context.Context, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	s := setup.Sendmail{Version: setup.SendmailVersion(ctx), MC: string(text)}
+	s := setup.Sendmail{Version: mta.SendmailVersion(ctx), MC: string(text)}
 	lines, notes, err := s.Lines(wish)
 	if err != nil {
 		return answerNo{err}

@@ -1,5 +1,5 @@
 // Package doctor walks the whole way of a mail from the mail server to Gatepost and says what is wrong on it: the policy, the daemon, the
-// sockets as each service of Postfix sees them, real test sessions (session.go), whether strangers may relay (relay.go), DNS and blocklists
+// sockets as each service of Postfix or Sendmail sees them, real test sessions (session.go), whether strangers may relay (relay.go), DNS and blocklists
 // (dns.go), the machine (machine.go), and the filters behind us (later.go). It changes nothing; each Line that is wrong names what mends it.
 package doctor
 
@@ -48,7 +48,8 @@ type Daemon struct {
 // Doctor is what the checks rest on.
 type Doctor struct {
 	Postfix  *mta.Postfix     // nil where there is none
-	NoMTA    error            // why
+	Sendmail *mta.Sendmail    // the same; at most one of both is there
+	NoMTA    error            // why there is none of both
 	Config   string           // --config-dir, "" for the system's Postfix
 	Path     string           // of the policy file
 	File     *policyfile.File // nil when it is wrong

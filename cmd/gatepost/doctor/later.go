@@ -43,10 +43,8 @@ func (d *Doctor) authservID() string {
 	if d.File != nil && d.File.Server.Name != "" {
 		return d.File.Server.Name
 	}
-	if d.Postfix != nil {
-		return d.Postfix.Value("myhostname")
-	}
-	return ""
+	host, _ := d.server()
+	return host
 }
 
 // maxConfig bounds a configuration file that is read.
@@ -90,8 +88,11 @@ func (d *Doctor) believers() []believer {
 	return out
 }
 
-// wiredTo reports whether a milter is among those of Postfix.
+// wiredTo reports whether a milter is among those of the mail server.
 func (d *Doctor) wiredTo(name string) bool {
+	if d.Sendmail != nil {
+		return slices.ContainsFunc(d.Sendmail.Filters, func(f mta.Filter) bool { return f.Name == name || mta.Software(f.Place()) == name })
+	}
 	if d.Postfix == nil {
 		return false
 	}

@@ -4,10 +4,10 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"strconv"
 	"strings"
 
 	"gatepost.example/cmd/gatepost/mta"
-	"gatepost.example/cmd/gatepost/setup"
 )
 
 // route is a way to look like a stranger to our own mail server.
@@ -21,53 +21,38 @@ type route struct {
 // strangerIP is whom XCLIENT makes of us: nobody has this address (RFC 5737).
 const strangerIP = "192.0.2.99"
 
-// mx gives the service that takes strangers' mail.
-func (d *Doctor) mx() (mta.Service, bool) {
-	var found mta.Service
-	ok := false
-	for _, s := range d.Postfix.Servers() {
-		role := "mx"
-		if d.File != nil {
-			role = setup.Role(d.Postfix, s, d.File.Server.Submission)
-		}
-		if role == "mx" && !setup.MiltersOff(d.Postfix, s) && (!ok || s.Port() == 25) {
-			found, ok = s, true
-		}
-	}
-	return found, ok
-}
-
 // stranger finds a way to look like one: XCLIENT where Postfix allows it to this machine, else an own address outside of mynetworks.
-func (d *Doctor) stranger(ctx context.Context, s mta.Service) (route, bool) {
-	address := d.Postfix.Dial(s)
-	if c, err := dial(ctx, address, "", "doctor.invalid", false); err == nil {
+func (d *Doctor) stranger(ctx context.Context, e entry) (route, bool) {
+	if c, err := dial(ctx, e.address, "", "doctor.invalid", false); err == nil {
 		allowed := c.offers("XCLIENT")
 		c.close()
 		if allowed {
-			return route{address: address, xclient: true, how: "as " + strangerIP + " by XCLIENT"}, true
+			return route{address: e.address, xclient: true, how: "as " + strangerIP + " by XCLIENT"}, true
 		}
 	}
-	_, port, err := net.SplitHostPort(address)
-	if err != nil || s.Host() != "" {
+	if !e.everywhere {
 		return route{}, false
 	}
 	for _, own := range d.ownAddresses() {
-		to := net.JoinHostPort(own, port)
+		to := net.JoinHostPort(own, strconv.Itoa(e.number))
 		if c, err := dial(ctx, to, own, "doctor.invalid", false); err == nil {
 			c.close()
-			return route{address: to, local: own, how: "from " + own + ", which is not in mynetworks"}, true
+			return route{address: to, local: own, how: "from " + own + ", which is in none of your networks"}, true
 		}
 	}
 	return route{}, false
 }
 
-// ownAddresses gives the addresses of this machine that neither Postfix nor the policy trusts.
+// ownAddresses gives the addresses of this machine that neither mynetworks of Postfix nor the policy trusts.
 func (d *Doctor) ownAddresses() []string {
 	addresses, err := net.InterfaceAddrs()
 	if err != nil {
 		return nil
 	}
-	trusted := prefixes(d.Postfix.Value("mynetworks"))
+	var trusted []netip.Prefix
+	if d.Postfix != nil {
+		trusted = prefixes(d.Postfix.Value("mynetworks"))
+	}
 	if d.File != nil {
 		trusted = append(trusted, d.File.Trust.Networks...)
 	}
@@ -124,19 +109,24 @@ const foreignRecipient = "gatepost-doctor@foreign-test.example"
 // relay says whether a stranger may send through this server to anywhere: by a session that stops before DATA, else by the configuration.
 func (d *Doctor) relay(ctx context.Context) {
 	if d.Postfix == nil {
+		d.sendmailRelay(ctx)
 		return
 	}
-	s, found := d.mx()
+	e, found := d.mx()
 	if !found {
 		d.say("relay", Note, "", "no service takes mail from strangers")
 		return
 	}
-	if way, ok := d.stranger(ctx, s); ok {
+	if way, ok := d.stranger(ctx, e); ok {
 		if d.askRelay(ctx, way) {
 			return
 		}
 	}
-	d.judgeRelay(s)
+	for _, s := range d.Postfix.Servers() {
+		if s.Key() == e.name {
+			d.judgeRelay(s)
+		}
+	}
 }
 
 const relayFix = "postconf -e 'smtpd_relay_restrictions = permit_mynetworks, permit_sasl_authenticated, reject_unauth_destination' && postfix reload"

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"gatepost.example/cmd/gatepost/setup"
 	"gatepost.example/filter"
 )
 
@@ -27,27 +26,27 @@ var Kinds = []string{"good", "spoof", "user"}
 
 // Send sends a test mail through the mail server and writes what became of it. It reports whether that is what should become of it.
 func (d *Doctor) Send(ctx context.Context, m Mail, out io.Writer) (bool, error) {
-	if d.Postfix == nil {
-		return false, errors.New("there is no Postfix here to send through")
+	host, found := d.server()
+	if !found {
+		return false, fmt.Errorf("there is no mail server here to send through: %w", d.NoMTA)
 	}
 	if d.Running == nil {
 		return false, fmt.Errorf("a test mail needs the daemon: %w", d.RunErr)
 	}
-	host := d.Postfix.Value("myhostname")
 	if m.To == "" {
 		m.To = "root@" + host
 	}
 	if m.Kind == "user" {
 		return d.sendUser(ctx, m, out)
 	}
-	s, found := d.mx()
+	e, found := d.mx()
 	if !found {
-		return false, errors.New("no service of master.cf takes mail from strangers")
+		return false, errors.New("the mail server takes no mail from strangers")
 	}
-	way, sender, author := route{address: d.Postfix.Dial(s), how: "from this machine"}, "postmaster@"+host, "postmaster@"+host
+	way, sender, author := route{address: e.address, how: "from this machine"}, "postmaster@"+host, "postmaster@"+host
 	if m.Kind == "spoof" {
 		author, sender = m.From, either(m.Sender, "gatepost-doctor@"+m.To[strings.LastIndexByte(m.To, '@')+1:])
-		if way, found = d.stranger(ctx, s); !found {
+		if way, found = d.stranger(ctx, e); !found {
 			return d.sendDirect(ctx, m, sender, author, out)
 		}
 	}
@@ -63,12 +62,12 @@ func (d *Doctor) Send(ctx context.Context, m Mail, out io.Writer) (bool, error) 
 
 // sendUser logs in at a service of the users.
 func (d *Doctor) sendUser(ctx context.Context, m Mail, out io.Writer) (bool, error) {
-	for _, s := range d.Postfix.Servers() {
-		if d.File == nil || setup.Role(d.Postfix, s, d.File.Server.Submission) != "submission" {
+	for _, e := range d.entries() {
+		if e.role != "submission" {
 			continue
 		}
-		name, address := newName(), d.Postfix.Dial(s)
-		c, err := dial(ctx, address, "", name, d.Postfix.Of(s, "smtpd_tls_wrappermode") == "yes")
+		name := newName()
+		c, err := dial(ctx, e.address, "", name, e.wrapped)
 		if err != nil {
 			return false, err
 		}
@@ -83,12 +82,12 @@ func (d *Doctor) sendUser(ctx context.Context, m Mail, out io.Writer) (bool, err
 		}
 		author := m.User
 		if !strings.Contains(author, "@") {
-			author += "@" + d.Postfix.Value("mydomain")
+			author += "@" + d.domain()
 		}
-		fmt.Fprintf(out, "a mail of user %s to %s, by %s\n", m.User, m.To, address)
+		fmt.Fprintf(out, "a mail of user %s to %s, by %s\n", m.User, m.To, e.address)
 		return d.deliver(ctx, c, m, author, author, name, out)
 	}
-	return false, errors.New("no service of master.cf takes mail from users")
+	return false, errors.New("the mail server takes no mail from users")
 }
 
 // deliver sends one message and says what became of it.
@@ -112,7 +111,7 @@ func (d *Doctor) deliver(ctx context.Context, c *client, m Mail, sender, author,
 
 // sendDirect plays a session of a stranger to Gatepost itself, as the mail server would.
 func (d *Doctor) sendDirect(ctx context.Context, m Mail, sender, author string, out io.Writer) (bool, error) {
-	fmt.Fprintf(out, "a %s mail to %s, from %s, as %s: there is no way to look like a stranger to Postfix from here, so Gatepost alone is asked, and nothing is delivered\n",
+	fmt.Fprintf(out, "a %s mail to %s, from %s, as %s: there is no way to look like a stranger to the mail server from here, so Gatepost alone is asked, and nothing is delivered\n",
 		m.Kind, m.To, author, strangerIP)
 	s, err := d.openDirect(ctx)
 	if err != nil {
@@ -120,7 +119,8 @@ func (d *Doctor) sendDirect(ctx context.Context, m Mail, sender, author string, 
 	}
 	defer s.conn.Close()
 	name := newName()
-	at, refusal, err := s.play(name, d.Postfix.Value("myhostname"), sender, m.To, testMessage(m.Kind, author, m.To, d.Now))
+	host, _ := d.server()
+	at, refusal, err := s.play(name, host, sender, m.To, testMessage(m.Kind, author, m.To, d.Now))
 	if err != nil {
 		return false, err
 	}

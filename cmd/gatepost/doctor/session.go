@@ -13,7 +13,6 @@ import (
 	"strings"
 	"time"
 
-	"gatepost.example/cmd/gatepost/mta"
 	"gatepost.example/cmd/gatepost/setup"
 	"gatepost.example/filter"
 )
@@ -161,8 +160,12 @@ func (d *Doctor) probe(ctx context.Context, name string, done func(filter.Probe)
 
 // services says for each smtpd service whether it is wired, and tries it by a real session.
 func (d *Doctor) services(ctx context.Context) {
+	if d.Sendmail != nil {
+		d.sendmailServices(ctx)
+		return
+	}
 	if d.Postfix == nil {
-		d.say("service", Note, "", "no Postfix was looked at (%v); what follows is about Gatepost alone", d.NoMTA)
+		d.say("service", Note, "", "no mail server was looked at (%v); what follows is about Gatepost alone", d.NoMTA)
 		return
 	}
 	for _, s := range d.Postfix.Servers() {
@@ -183,49 +186,40 @@ func (d *Doctor) services(ctx context.Context) {
 
 // service tries one service that is wired.
 func (d *Doctor) service(ctx context.Context, check string, w wire) {
-	role := "mx"
-	if d.File != nil {
-		role = setup.Role(d.Postfix, w.service, d.File.Server.Submission)
-	}
-	name, address := newName(), d.Postfix.Dial(w.service)
-	said, err := d.try(ctx, w.service, address, name)
+	d.visit(ctx, check, d.entryOf(w.service), either(w.milter.Settings["default_action"], d.Postfix.Of(w.service, "milter_default_action")), advice{
+		setup: d.setup(), failed: "postfix status, or see the mail log", lost: "see the line of the socket, then: postfix reload",
+		macros: "see the milter_*_macros of main.cf: postconf -n | grep macros",
+	})
+}
+
+// advice is what mends what a test session shows.
+type advice struct{ setup, failed, lost, macros string }
+
+// visit tries a place by a session and says how it looked from Gatepost.
+func (d *Doctor) visit(ctx context.Context, check string, e entry, ifDown string, mend advice) {
+	name := newName()
+	said, err := e.try(ctx, name)
 	if err != nil {
-		d.say(check, Wrong, "postfix status, or see the mail log", "a test session at %s failed: %v", address, err)
+		d.say(check, Wrong, mend.failed, "a test session at %s failed: %v", e.address, err)
 		return
 	}
 	p, err := d.probe(ctx, name, func(p filter.Probe) bool { return p.Macros["{daemon_name}"] != "" })
 	if err != nil {
-		d.say(check, Wrong, "see the line of the socket, then: postfix reload", "a test session at %s did not reach Gatepost; Postfix said %s", address, said)
+		d.say(check, Wrong, mend.lost, "a test session at %s did not reach Gatepost; the mail server said %s", e.address, said)
 		return
 	}
 	missing := missingMacros(p)
 	switch {
-	case p.Role != role:
-		d.say(check, Wrong, d.setup(), "its sessions have server.role %q and should have %q: {daemon_port} is %q, {daemon_name} %q; compare server.submission",
-			p.Role, role, p.Macros["{daemon_port}"], p.Macros["{daemon_name}"])
+	case p.Role != e.role:
+		d.say(check, Wrong, mend.setup, "its sessions have server.role %q and should have %q: {daemon_port} is %q, {daemon_name} %q; compare server.submission",
+			p.Role, e.role, p.Macros["{daemon_port}"], p.Macros["{daemon_name}"])
 	case len(missing) > 0:
-		d.say(check, Wrong, "see the milter_*_macros of main.cf: postconf -n | grep macros", "Postfix does not send the macros %s", strings.Join(missing, " "))
-	case said.code != 250:
+		d.say(check, Wrong, mend.macros, "the mail server does not send the macros %s", strings.Join(missing, " "))
+	case said.code != 250 && (said.code != 530 || !e.login): // RFC 4954 6: a login is asked for
 		d.say(check, Wrong, "see the mail log", "MAIL FROM of a test session was answered %s", said)
 	default:
-		d.say(check, OK, "", "%s asks Gatepost, role %s, macros come; while Gatepost is away: %s", address, p.Role,
-			either(w.milter.Settings["default_action"], d.Postfix.Of(w.service, "milter_default_action")))
+		d.say(check, OK, "", "%s asks Gatepost, role %s, macros come; while Gatepost is away: %s", e.address, p.Role, ifDown)
 	}
-}
-
-// try greets a service and says MAIL FROM, and gives the reply to that.
-func (d *Doctor) try(ctx context.Context, s mta.Service, address, name string) (reply, error) {
-	c, err := dial(ctx, address, "", name, d.Postfix.Of(s, "smtpd_tls_wrappermode") == "yes")
-	if err != nil {
-		return reply{}, err
-	}
-	defer c.close()
-	if c.offers("STARTTLS") && d.Postfix.Of(s, "smtpd_tls_security_level") == "encrypt" {
-		if err := c.startTLS(name); err != nil {
-			return reply{}, err
-		}
-	}
-	return c.do("MAIL FROM:<>")
 }
 
 // missingMacros names what a session needs and the MTA did not send.
@@ -241,7 +235,7 @@ func missingMacros(p filter.Probe) []string {
 
 // local says whether mail that is made on this machine is judged.
 func (d *Doctor) local(context.Context) {
-	if d.Postfix == nil {
+	if d.Postfix == nil { // behind Sendmail it comes by SMTP, at the daemons that have been tried
 		return
 	}
 	for _, s := range d.Postfix.Services {

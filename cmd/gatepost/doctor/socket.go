@@ -77,6 +77,10 @@ func (d *Doctor) wires() []wire {
 
 // sockets says whether each service sees a socket where it looks for it and may use it, and whether somebody answers there.
 func (d *Doctor) sockets(ctx context.Context) {
+	if d.Sendmail != nil {
+		d.sendmailSockets(ctx)
+		return
+	}
 	if d.Postfix == nil {
 		return
 	}
@@ -114,13 +118,18 @@ func (d *Doctor) trouble(ctx context.Context, w wire) (fix, what string) {
 	case !d.listens(w.place):
 		return d.setup(), fmt.Sprintf("%s looks for Gatepost at %s, where it does not listen", w.service.Key(), w.place)
 	}
-	network, address := "tcp", strings.TrimPrefix(w.place, "inet:")
-	if isUnix {
+	return unanswered(ctx, w.place)
+}
+
+// unanswered says that nobody answers at a place; "" where somebody does.
+func unanswered(ctx context.Context, place string) (fix, what string) {
+	network, address := "tcp", strings.TrimPrefix(place, "inet:")
+	if path, isUnix := strings.CutPrefix(place, "unix:"); isUnix {
 		network, address = "unix", path
 	}
 	c, err := (&net.Dialer{Timeout: 3 * time.Second}).DialContext(ctx, network, address)
 	if err != nil {
-		return "systemctl start gatepost", fmt.Sprintf("nobody answers at %s: %v", w.place, err)
+		return "systemctl start gatepost", fmt.Sprintf("nobody answers at %s: %v", place, err)
 	}
 	c.Close()
 	return "", ""

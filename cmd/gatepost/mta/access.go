@@ -11,13 +11,18 @@ import (
 	"syscall"
 )
 
-// Barred says why the user that Postfix's services run as may not use a unix socket, and the command that mends it; "" when it may: it
-// has to search every folder above the socket, and to write to it.
+// Barred says why the user that Postfix's services run as may not use a unix socket, and the command that mends it; "" when it may.
 func (p *Postfix) Barred(path string) (fix, what string) {
 	name := p.Value("mail_owner")
 	if name == "" {
 		name = "postfix"
 	}
+	return Barred(name, path)
+}
+
+// Barred says why a user may not use a unix socket, and the command that mends it; "" when it may: it has to search every folder above the
+// socket, and to write to it.
+func Barred(name, path string) (fix, what string) {
 	who, err := lookup(name)
 	if err != nil {
 		return "", ""

@@ -1,5 +1,5 @@
-// Package mta reads how the mail server of this machine is configured: Postfix by what postconf(1) prints of it. It writes nothing and knows
-// nothing of policies; packages setup and doctor rest on it.
+// Package mta reads how the mail server of this machine is configured: Postfix by what postconf(1) prints of it, Sendmail by its sendmail.cf. It
+// writes nothing and knows nothing of policies; packages setup and doctor rest on it.
 package mta
 
 import (
@@ -254,6 +254,11 @@ func (s Service) Port() int {
 	if _, port, err := net.SplitHostPort(name); err == nil {
 		name = port
 	}
+	return portOf(name)
+}
+
+// portOf gives the number of a port by its number or name, 0 for an unknown one.
+func portOf(name string) int {
 	if port, known := wellKnown[name]; known {
 		return port
 	}

@@ -97,7 +97,7 @@ func (p *Postfix) Place(endpoint string, chroot bool) string {
 // hostPort gives "localhost:8894" and "8894@localhost" in one form.
 func hostPort(address string) string {
 	if port, host, atForm := strings.Cut(address, "@"); atForm {
-		address = host + ":" + port
+		address = net.JoinHostPort(strings.Trim(host, "[]"), port)
 	}
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {

@@ -1,16 +1,12 @@
 package setup
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"os/exec"
 	"regexp"
 	"strconv"
 	"strings"
-	"time"
 
-	"gatepost.example/cmd/gatepost/mta"
 	"gatepost.example/policy/policyfile"
 )
 
@@ -18,19 +14,6 @@ import (
 type Sendmail struct {
 	Version string // "8.17.1.9"; "" where none was found
 	MC      string // the text of sendmail.mc; "" where there is none
-}
-
-var sendmailVersion = regexp.MustCompile(`(?m)^Version (8\.[0-9.]+)`)
-
-// SendmailVersion asks the sendmail of this machine which it is: "" where it is not Sendmail (the one of Postfix refuses to say).
-func SendmailVersion(ctx context.Context) string {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	out, _ := exec.CommandContext(ctx, mta.Program("sendmail"), "-d0.1", "-bt").Output() // its exit status says nothing
-	if m := sendmailVersion.FindSubmatch(out); m != nil {
-		return string(m[1])
-	}
-	return ""
 }
 
 // Lines gives the lines of sendmail.mc (cf/README), and what an admin should know. The error says why there are none.
