@@ -37,6 +37,7 @@ type Server struct {
 	onRecord func(Record)
 	pause    atomic.Pointer[time.Time] // until when everything is accepted; nil for never
 	history  Keeper
+	rooms    sync.Pool                              // *room
 	withheld func(name string, v policy.Value) bool // of records that are decided again; nil for nothing
 
 	mu     sync.Mutex
@@ -66,7 +67,7 @@ type Keeper interface {
 func NewServer(settings *Settings, d Deps) *Server {
 	s := &Server{
 		resolver: d.Resolver, watch: d.Watch, store: d.Store, given: d.Given, log: d.Log, now: d.Now, newID: d.NewID, onRecord: d.OnRecord, metrics: d.Metrics, history: d.History,
-		warned: map[string]bool{},
+		warned: map[string]bool{}, rooms: sync.Pool{New: func() any { return new(room) }},
 	}
 	if s.now == nil {
 		s.now = time.Now

@@ -6,6 +6,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"gatepost.example/filter/authres"
 	"gatepost.example/filter/check"
 	"gatepost.example/filter/message"
 	"gatepost.example/filter/state"
@@ -22,19 +23,20 @@ type Session struct {
 	msg      *transaction // nil outside of a message
 	told     bool         // some record tells what was decided, so that the end of the session has nothing to add
 	past     *past        // the record that is decided again; nil for a session that is under way
-	room     room
+	room     *room        // nil outside of a connection
 }
 
-// room is memory that a session uses again and again, each part for no longer than the function that fills it.
+// room is memory that sessions use one after the other, each part for no longer than the function that fills it.
 type room struct {
 	steps    []state.Step
 	ready    []question
 	findings []check.Finding
+	results  []authres.Result
 }
 
 // reset makes the session that of the next client of the MTA's connection, under the settings that were negotiated.
 func (s *Session) reset() {
-	*s = Session{server: s.server, settings: s.settings, log: s.log, room: s.room}
+	*s = Session{server: s.server, settings: s.settings, log: s.log}
 }
 
 // connection is what holds until the client disconnects.
@@ -97,6 +99,7 @@ func (s *Session) Connect(c Client) Response {
 		s.Close()
 	}
 	set := s.settings
+	s.room = s.server.rooms.Get().(*room)
 	s.conn = connection{Client: c, id: s.newID(), now: s.present(), evidence: s.server.newEvidence(set.Policy), walk: set.Policy.NewWalk()}
 	s.conn.paused = s.pausedAt(s.conn.now)
 	s.conn.trail.event()
@@ -382,6 +385,10 @@ func (s *Session) Close() {
 	s.server.leases.remove(s.conn.leaving)
 	s.remember(s.conn.leaving)
 	s.conn.leaving = nil
+	if s.room != nil {
+		s.server.rooms.Put(s.room)
+		s.room = nil
+	}
 }
 
 // input gives the checks what is known of the session.

@@ -25,11 +25,10 @@ type Result struct {
 	Props   []check.Property
 }
 
-// FromFindings gives the results of findings, in their order; findings without a method are left out.
-func FromFindings(findings []check.Finding) []Result {
-	var out []Result
-	for _, f := range findings {
-		if f.Method != "" {
+// AppendFindings adds the results of findings, in their order; findings without a method are left out.
+func AppendFindings(out []Result, findings []check.Finding) []Result {
+	for i := range findings {
+		if f := &findings[i]; f.Method != "" {
 			out = append(out, Result{Method: f.Method, Value: f.Result, Props: f.Props})
 		}
 	}

@@ -83,7 +83,8 @@ func (w *writing) add(one added) error {
 			return err
 		}
 	}
-	_, err := w.insert.ExecContext(w.ctx, row.values()...)
+	// Without a context that may end: for one that may the driver starts a goroutine for each row. What bounds the wait is SQLite's busy_timeout.
+	_, err := w.insert.ExecContext(context.Background(), row.values()...)
 	return err
 }
 

@@ -6,6 +6,7 @@ package metric
 
 import (
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -34,6 +35,9 @@ type Metrics struct {
 	panics       prometheus.Counter
 	stageTimings map[string]prometheus.Observer
 
+	findingsMu sync.RWMutex
+	findings   map[[2]string]finding // by check and result, from closed lists both
+
 	openNow, ends, endTime atomic.Int64 // the same for those who ask this process
 }
 
@@ -46,7 +50,7 @@ var seconds = []float64{.0001, .0005, .001, .005, .01, .05, .1, .5, 1, 2.5, 5, 1
 // New gives counters at zero, for a daemon of a version.
 func New(version, revision, goVersion string) *Metrics {
 	m := &Metrics{
-		registry: prometheus.NewRegistry(),
+		registry: prometheus.NewRegistry(), findings: map[[2]string]finding{},
 		sessions: counter("sessions_total", "SMTP sessions that the MTA told of."),
 		open:     prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "gatepost", Name: "sessions", Help: "SMTP sessions under way."}),
 		messages: counters("messages_total", "Messages that came to their end, by the role of the service and what became of them: the action, or the class of the reply (4xx, 5xx).", "role", "action"),
@@ -139,9 +143,30 @@ func (m *Metrics) Would(rule, stage, action string) {
 // Finding counts a check's result and the time it took.
 func (m *Metrics) Finding(check, result string, took time.Duration) {
 	if m != nil {
-		m.results.WithLabelValues(check, result).Inc()
-		m.checkTime.WithLabelValues(check).Observe(took.Seconds())
+		f := m.finding(check, result)
+		f.results.Inc()
+		f.times.Observe(took.Seconds())
 	}
+}
+
+// finding is what counts one result of a check. A message has a dozen: to find each by its labels costs several times as much.
+type finding struct {
+	results prometheus.Counter
+	times   prometheus.Observer
+}
+
+func (m *Metrics) finding(check, result string) finding {
+	key := [2]string{check, result}
+	m.findingsMu.RLock()
+	f, known := m.findings[key]
+	m.findingsMu.RUnlock()
+	if !known {
+		f = finding{m.results.WithLabelValues(check, result), m.checkTime.WithLabelValues(check)}
+		m.findingsMu.Lock()
+		m.findings[key] = f
+		m.findingsMu.Unlock()
+	}
+	return f
 }
 
 // Over counts an event beyond a limit.

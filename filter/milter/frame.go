@@ -54,14 +54,23 @@ const (
 
 // buffers lends what connections read and write with.
 type buffers struct {
-	readers sync.Pool // *bufio.Reader of readerSize
-	large   sync.Pool // *[]byte of lendSize
+	desks sync.Pool // *desk
+	large sync.Pool // *[]byte of lendSize
+}
+
+// desk is what a connection works with from its begin to its end.
+type desk struct {
+	in     *bufio.Reader // of readerSize
+	out    []byte        // answers not yet written
+	macros macros
 }
 
 func newBuffers() *buffers {
 	return &buffers{
-		readers: sync.Pool{New: func() any { return bufio.NewReaderSize(nil, readerSize) }},
-		large:   sync.Pool{New: func() any { b := make([]byte, 0, lendSize); return &b }},
+		desks: sync.Pool{New: func() any {
+			return &desk{in: bufio.NewReaderSize(nil, readerSize), out: make([]byte, 0, answerSize), macros: macros{make([]macro, 0, usualMacros)}}
+		}},
+		large: sync.Pool{New: func() any { b := make([]byte, 0, lendSize); return &b }},
 	}
 }
 
@@ -69,10 +78,9 @@ func newBuffers() *buffers {
 // Package net sets TCP_NODELAY by itself; without it and with two writes an answer took 43 ms.
 type conn struct {
 	net.Conn
+	*desk
 	buffers *buffers
-	in      *bufio.Reader
 	large   *[]byte // borrowed for the frame that was given last; nil when it fits into the reader
-	out     []byte  // answers not yet written
 	read    deadline
 	write   deadline
 	began   time.Time
@@ -82,9 +90,9 @@ type conn struct {
 }
 
 func newConn(c net.Conn, b *buffers, read, write time.Duration) *conn {
-	in := b.readers.Get().(*bufio.Reader)
-	in.Reset(c)
-	out := &conn{Conn: c, buffers: b, in: in, out: make([]byte, 0, answerSize), read: deadline{timeout: read}, write: deadline{timeout: write}, began: time.Now()}
+	d := b.desks.Get().(*desk)
+	d.in.Reset(c)
+	out := &conn{Conn: c, desk: d, buffers: b, read: deadline{timeout: read}, write: deadline{timeout: write}, began: time.Now()}
 	out.rests()
 	return out
 }
@@ -109,8 +117,11 @@ func (c *conn) rested(long time.Duration) bool {
 func (c *conn) giveBack() {
 	c.release()
 	c.in.Reset(nil)
-	c.buffers.readers.Put(c.in)
-	c.in = nil
+	c.out = c.out[:0]
+	if c.macros.from(macrosConnect); cap(c.macros.list) <= 2*usualMacros {
+		c.buffers.desks.Put(c.desk)
+	}
+	c.desk = nil
 }
 
 func (c *conn) release() {

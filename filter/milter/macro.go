@@ -46,6 +46,9 @@ type macros struct {
 	list []macro
 }
 
+// usualMacros is as many as Postfix sends for a message.
+const usualMacros = 24
+
 type macro struct {
 	stage       int
 	name, value string
@@ -82,9 +85,6 @@ func (m *macros) take(data []byte) error {
 		return nil
 	}
 	m.from(stage)
-	if m.list == nil {
-		m.list = make([]macro, 0, 24) // as many as Postfix sends for a message
-	}
 	for rest := string(data[1:]); rest != ""; {
 		var one macro
 		one.stage = stage

@@ -301,7 +301,7 @@ func FuzzReply(f *testing.F) {
 	f.Add(421, "4.7.0", "", "x")
 	f.Fuzz(func(t *testing.T, code int, enhanced, one, two string) {
 		r := Reply(code, enhanced, one, two)
-		c := &conn{}
+		c := &conn{desk: &desk{}}
 		r.put(c)
 		o, err := (&oracle{}).reply(r)
 		if err != nil {

@@ -21,7 +21,6 @@ type session struct {
 	handler    Handler // nil before the negotiation
 	log        *slog.Logger
 	onPanic    func(reason any, stack []byte)
-	macros     macros
 	actions    uint32 // what was negotiated
 	parts      uint32
 	silent     Stages
@@ -79,7 +78,7 @@ func (s *session) take(code byte, data []byte) (err error) {
 		s.event = "negotiate"
 		return s.negotiate(data)
 	case codeMacro:
-		return s.macros.take(data)
+		return s.conn.macros.take(data)
 	case codeConnect:
 		return s.connect(data)
 	case codeHelo:
@@ -89,22 +88,22 @@ func (s *session) take(code byte, data []byte) (err error) {
 	case codeRcpt, codeHeader, codeEndOfHeader, codeBody, codeEnd:
 		return s.inMessage(code, data)
 	case codeData:
-		s.macros.from(macrosEndOfHeader)
+		s.conn.macros.from(macrosEndOfHeader)
 		s.acknowledge(quietData)
 	case codeUnknown:
 		if bytes.IndexByte(data, 0) < 0 {
 			return errForm
 		}
-		s.macros.from(macrosOther)
+		s.conn.macros.from(macrosOther)
 		s.acknowledge(quietUnknown)
 	case codeAbort:
 		s.idle = s.idle || s.message
 		s.drop()
-		s.macros.from(macrosMail)
+		s.conn.macros.from(macrosMail)
 	case codeQuitNew:
 		s.idle = true
 		s.finish()
-		s.macros.from(macrosConnect)
+		s.conn.macros.from(macrosConnect)
 	case codeQuit:
 		return errQuit
 	default:
@@ -136,9 +135,9 @@ func (s *session) connect(data []byte) error {
 		return err
 	}
 	s.finish()
-	s.macros.from(macrosHelo)
+	s.conn.macros.from(macrosHelo)
 	s.open, s.idle, s.event = true, false, "connect"
-	s.say(s.handler.Connect(s.ctx, client, &s.macros), quietConnect, s.silent.Connect)
+	s.say(s.handler.Connect(s.ctx, client, &s.conn.macros), quietConnect, s.silent.Connect)
 	return nil
 }
 
@@ -198,9 +197,9 @@ func (s *session) helo(data []byte) error {
 		return errOrder
 	}
 	s.drop()
-	s.macros.from(macrosMail)
+	s.conn.macros.from(macrosMail)
 	s.idle, s.event = false, "helo"
-	s.say(s.handler.Helo(s.ctx, string(name), &s.macros), quietHelo, s.silent.Helo)
+	s.say(s.handler.Helo(s.ctx, string(name), &s.conn.macros), quietHelo, s.silent.Helo)
 	return nil
 }
 
@@ -214,10 +213,10 @@ func (s *session) mail(data []byte) error {
 		return errOrder
 	}
 	s.drop()
-	s.macros.from(macrosRcpt)
+	s.conn.macros.from(macrosRcpt)
 	s.message, s.idle, s.at, s.event = true, false, 0, "mail"
 	s.conn.works()
-	s.say(s.handler.Mail(s.ctx, from, esmtp, &s.macros), quietMail, s.silent.Mail)
+	s.say(s.handler.Mail(s.ctx, from, esmtp, &s.conn.macros), quietMail, s.silent.Mail)
 	return nil
 }
 
@@ -262,14 +261,14 @@ func (s *session) inMessage(code byte, data []byte) error {
 	case codeHeader:
 		return s.header(data)
 	case codeEndOfHeader:
-		s.macros.from(macrosEnd)
+		s.conn.macros.from(macrosEnd)
 		s.event = "end of header"
 		s.handler.EndOfHeader(s.ctx)
 		s.acknowledge(quietEndOfHeader)
 	case codeBody:
 		s.event = "body"
 		s.handler.Body(data)
-		s.macros.from(macrosOther)
+		s.conn.macros.from(macrosOther)
 		s.acknowledge(quietBody)
 	default:
 		s.endOfMessage()
@@ -282,9 +281,9 @@ func (s *session) rcpt(data []byte) error {
 	if err != nil {
 		return err
 	}
-	s.macros.from(macrosData)
+	s.conn.macros.from(macrosData)
 	s.event = "rcpt"
-	s.say(s.handler.Rcpt(s.ctx, to, esmtp, &s.macros), quietRcpt, s.silent.Rcpt)
+	s.say(s.handler.Rcpt(s.ctx, to, esmtp, &s.conn.macros), quietRcpt, s.silent.Rcpt)
 	return nil
 }
 
@@ -303,19 +302,19 @@ func (s *session) header(data []byte) error {
 	}
 	s.event = "header"
 	s.handler.Header(name, value)
-	s.macros.from(macrosOther)
+	s.conn.macros.from(macrosOther)
 	s.acknowledge(quietHeader)
 	return nil
 }
 
 func (s *session) endOfMessage() {
 	s.message, s.idle, s.event = false, true, "end of message"
-	r := s.handler.EndOfMessage(s.ctx, (*editor)(s), &s.macros)
+	r := s.handler.EndOfMessage(s.ctx, (*editor)(s), &s.conn.macros)
 	if r.verb == goOn {
 		r = Accept()
 	}
 	r.put(s.conn)
-	s.macros.from(macrosMail)
+	s.conn.macros.from(macrosMail)
 }
 
 // say answers an event with what the handler says, where the MTA waits for an answer. A handler that had promised silence is not heard.
