@@ -9,7 +9,7 @@ type Walk struct {
 	policy    *Policy
 	recipient bool
 	rules     []standing // in the order of the policy's
-	room      []factID   // for what rules wait for
+	room      []factID   // what rules wait for, piece by piece; the pieces of now are never written again
 	from      int        // all rules before it are settled
 	stopped   int        // the rule at which the last step ended; len(rules) when it went through
 	decided   bool
@@ -20,9 +20,9 @@ type Walk struct {
 
 // standing is how far a walk is with one rule.
 type standing struct {
-	truth truth
-	at    Stage    // where it became true
-	waits []factID // of an unknown rule that was evaluated: the facts it waits for
+	truth      truth
+	at         Stage // where it became true
+	begin, end int32 // of an unknown rule that was evaluated: where in the walk's room the facts stand that it waits for
 }
 
 // NewWalk gives the walk of a new connection.
@@ -36,7 +36,7 @@ func (w *Walk) Clone() *Walk {
 		if !r.anew {
 			continue
 		}
-		c.rules[i].truth, c.rules[i].waits = unknown, nil
+		c.rules[i] = standing{}
 		c.from = min(c.from, i)
 		if c.decided && c.final(i) && i <= c.decision.index {
 			c.decided, c.decision = false, Decision{}
@@ -45,10 +45,10 @@ func (w *Walk) Clone() *Walk {
 	return c
 }
 
-// copy shares the lists of what rules wait for: those are replaced as a whole, never changed.
+// copy shares what rules wait for: a walk that adds to it takes room of its own.
 func (w *Walk) copy() *Walk {
 	c := *w
-	c.rules, c.room, c.sides = slices.Clone(w.rules), nil, slices.Clone(w.sides)
+	c.rules, c.room, c.sides = slices.Clone(w.rules), slices.Clip(w.room), slices.Clone(w.sides)
 	return &c
 }
 
@@ -87,7 +87,7 @@ func (w *Walk) Step(e *Evidence, at Stage) []string {
 		if w.rules[i].truth == unknown {
 			settled = false
 			if w.final(i) || at == Data {
-				waits = append(waits, w.rules[i].waits...)
+				waits = append(waits, w.waits(i)...)
 			}
 			if w.final(i) {
 				w.stopped = i
@@ -116,7 +116,7 @@ func (w *Walk) Step(e *Evidence, at Stage) []string {
 
 // evaluate asks one rule again if a fact it waits for has come.
 func (w *Walk) evaluate(i int, e *Evidence, at Stage) {
-	if w.rules[i].waits != nil && !slices.ContainsFunc(w.rules[i].waits, e.has) {
+	if waits := w.waits(i); len(waits) > 0 && !slices.ContainsFunc(waits, e.has) {
 		return
 	}
 	r := w.policy.rules[i]
@@ -132,18 +132,20 @@ func (w *Walk) evaluate(i int, e *Evidence, at Stage) {
 	case yes:
 		w.rules[i].at = at
 	case unknown:
-		w.rules[i].waits = w.kept(waits)
+		w.awaits(i, waits)
 	}
 }
 
-// kept gives a copy of what a rule waits for, in the walk's own room.
-func (w *Walk) kept(waits []factID) []factID {
-	if cap(w.room)-len(w.room) < len(waits) {
-		w.room = make([]factID, 0, max(len(waits), len(w.rules)))
+// waits gives the facts that rule i waits for, none where it was not evaluated yet.
+func (w *Walk) waits(i int) []factID { return w.room[w.rules[i].begin:w.rules[i].end] }
+
+func (w *Walk) awaits(i int, waits []factID) {
+	if w.room == nil {
+		w.room = make([]factID, 0, 2*len(w.rules))
 	}
-	begin := len(w.room)
+	w.rules[i].begin = int32(len(w.room))
 	w.room = append(w.room, waits...)
-	return w.room[begin:len(w.room):len(w.room)]
+	w.rules[i].end = int32(len(w.room))
 }
 
 func (e *Evidence) has(id factID) bool {

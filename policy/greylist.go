@@ -38,8 +38,8 @@ func (w *Walk) greylisting() [][]string {
 		if w.rules[i].truth != unknown {
 			continue
 		}
-		if r.greylist && w.rules[i].waits != nil {
-			waits := w.policy.names(w.rules[i].waits)
+		if r.greylist && len(w.waits(i)) > 0 {
+			waits := w.policy.names(w.waits(i))
 			out = append(out, slices.DeleteFunc(waits, func(name string) bool { return name == greylistFact }))
 		}
 		if w.final(i) {

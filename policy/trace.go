@@ -73,7 +73,7 @@ func (w *Walk) Trace(e *Evidence) []RuleTrace {
 		case w.rules[i].truth == no:
 			t.State = NotMatched
 		default:
-			t.State, t.Waits = Waited, w.policy.names(w.rules[i].waits)
+			t.State, t.Waits = Waited, w.policy.names(w.waits(i))
 			if i > w.stopped {
 				t.State = NotReached
 			}

@@ -9,7 +9,7 @@ import (
 )
 
 // factID is a fact's place in its vocabulary and in every evidence over it.
-type factID int
+type factID int32
 
 // Vocabulary is the list of all facts that conditions can name. It does not change once it is made.
 type Vocabulary struct {

@@ -126,8 +126,8 @@ type canonicalizer struct {
 	staged  int
 }
 
-// stageSize is how much is gathered before it is hashed: a line by itself would cost as much as sixteen.
-const stageSize = 2 << 10
+// stageSize is how much is gathered before it is hashed: a line by itself would cost as much as four.
+const stageSize = 512
 
 func (c *canonicalizer) emit(p []byte) {
 	if c.staged+len(p) > stageSize {

@@ -121,12 +121,13 @@ func FuzzBody(f *testing.F) {
 
 func BenchmarkBody(b *testing.B) {
 	text := []byte(strings.Repeat("The quick brown fox jumps over the lazy dog, and then again.\r\n", 16<<10/62))
+	indented := []byte(strings.Repeat("        <td class=\"a\">The quick brown fox  </td>\r\n", 16<<10/50))
 	empty := bytes.Repeat([]byte("\r\n"), 8<<10)
 	for _, c := range []struct {
 		name  string
 		canon Canon
 		chunk []byte
-	}{{"simple", Simple, text}, {"relaxed", Relaxed, text}, {"empty-lines", Simple, empty}} {
+	}{{"simple", Simple, text}, {"relaxed", Relaxed, text}, {"relaxed-indented", Relaxed, indented}, {"empty-lines", Simple, empty}} {
 		b.Run(c.name, func(b *testing.B) {
 			b.SetBytes(int64(len(c.chunk)))
 			h := NewBodyHasher()
