@@ -7,6 +7,7 @@ import (
 	"sort"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -16,7 +17,7 @@ const shards = 64
 // Embedded is a store in this process's memory. File gives one that survives it.
 type Embedded struct {
 	seed  maphash.Seed
-	born  time.Time
+	born  atomic.Pointer[time.Time]
 	most  int // cells of one shard
 	parts [shards]part
 	file  *file // nil without
@@ -33,7 +34,8 @@ type cellKey struct{ table, key string }
 
 // NewEmbedded gives an empty memory that holds at most a number of cells, some hundred bytes each.
 func NewEmbedded(most int, now time.Time) *Embedded {
-	e := &Embedded{seed: maphash.MakeSeed(), born: now, most: max(1, most/shards)}
+	e := &Embedded{seed: maphash.MakeSeed(), most: max(1, most/shards)}
+	e.born.Store(&now)
 	for i := range e.parts {
 		e.parts[i].cells = map[cellKey]*Cell{}
 	}
@@ -45,7 +47,7 @@ func (e *Embedded) part(k cellKey) *part {
 }
 
 // Born implements Store.
-func (e *Embedded) Born() time.Time { return e.born }
+func (e *Embedded) Born() time.Time { return *e.born.Load() }
 
 // Do implements Store. It does no I/O.
 func (e *Embedded) Do(_ context.Context, now time.Time, steps []Step) []Result {

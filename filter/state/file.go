@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"runtime/debug"
 	"sync"
 	"time"
 )
@@ -24,8 +25,14 @@ type file struct {
 
 	mu     sync.Mutex
 	wrong  error // why the last commit failed; nil when it did not
-	swept  int
 	closed bool
+
+	swept int // the writer's own, as is what follows
+	spare int // commits during which nothing is swept
+
+	turn  sync.Mutex // one commit at a time; guards what follows
+	age   age
+	saved age // as the file has it
 }
 
 // commitEach is how often what has changed is written.
@@ -63,17 +70,41 @@ func Open(path string, most int, now func() time.Time, log *slog.Logger) (*Embed
 	return e, nil
 }
 
+// After a leap of the clock nothing is swept for a while, an hour: if it is the clock that is wrong, somebody sets it again. What has expired counts
+// as unknown all the same.
+const spareCommits = int(time.Hour / commitEach)
+
+// ageEach is how often the file is told how late it is, at least: it need not be right to the minute to tell a leap.
+const ageEach = time.Hour
+
 // load reads what has not expired.
 func (f *file) load() error {
 	now := f.now()
-	if err := f.loadBirth(now); err != nil {
+	if err := f.loadAge(now); err != nil {
 		return err
 	}
-	if _, err := f.db.Exec("DELETE FROM cell WHERE until <= ?", now.UnixMilli()); err != nil {
-		return err
+	if f.look(now); f.spare == 0 {
+		if _, err := f.db.Exec("DELETE FROM cell WHERE until <= ?", now.UnixMilli()); err != nil {
+			return err
+		}
 	}
 	// Latched limits come first: they have their place also when the rest finds none.
 	return errors.Join(f.loadCells("mark <> 0"), f.loadCells("mark = 0"))
+}
+
+// look notes how late it is, and says when the clock has leapt.
+func (f *file) look(now time.Time) {
+	f.turn.Lock()
+	defer f.turn.Unlock()
+	before := f.age
+	f.age = before.on(now)
+	born := f.age.born
+	if f.store.born.Store(&born); born.Equal(before.born) {
+		return
+	}
+	f.spare = spareCommits
+	f.log.Warn("the clock has leapt, or the memory was not used for long: how long it has listened counts anew; nothing is deleted for an hour",
+		"from", before.seen.UTC().Format(time.RFC3339), "to", now.UTC().Format(time.RFC3339), "born", born.UTC().Format(time.RFC3339))
 }
 
 func (f *file) loadCells(which string) error {
@@ -97,17 +128,52 @@ func (f *file) loadCells(which string) error {
 	return rows.Err()
 }
 
-// loadBirth reads when this memory began, or notes that it begins.
-func (f *file) loadBirth(now time.Time) error {
-	if _, err := f.db.Exec("INSERT INTO meta VALUES ('born', ?) ON CONFLICT DO NOTHING", now.UnixMilli()); err != nil {
+// loadAge reads when this memory began and was last awake, or notes that it begins.
+func (f *file) loadAge(now time.Time) error {
+	f.age = age{born: now, seen: now}
+	rows, err := f.db.Query("SELECT name, value FROM meta")
+	if err != nil {
 		return err
 	}
-	var born int64
-	if err := f.db.QueryRow("SELECT value FROM meta WHERE name = 'born'").Scan(&born); err != nil {
-		return err
+	defer rows.Close()
+	for rows.Next() {
+		var name string
+		var value int64
+		if err := rows.Scan(&name, &value); err != nil {
+			return err
+		}
+		switch at := time.UnixMilli(value); name {
+		case "born":
+			f.age.born = at
+		case "seen":
+			f.age.seen = at
+		case "was":
+			f.age.was = at
+		}
 	}
-	f.store.born = time.UnixMilli(born)
-	return nil
+	f.saved = age{} // also that it begins now is to be written
+	return rows.Err()
+}
+
+// saveAge writes it when that is due.
+func (f *file) saveAge() error {
+	if f.age.born.Equal(f.saved.born) && f.age.seen.Sub(f.saved.seen).Abs() < ageEach {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), writeTime)
+	defer cancel()
+	_, err := f.db.ExecContext(ctx, "INSERT OR REPLACE INTO meta VALUES ('born', ?), ('seen', ?)", f.age.born.UnixMilli(), f.age.seen.UnixMilli())
+	switch {
+	case err != nil:
+	case f.age.was.IsZero():
+		_, err = f.db.ExecContext(ctx, "DELETE FROM meta WHERE name = 'was'")
+	default:
+		_, err = f.db.ExecContext(ctx, "INSERT OR REPLACE INTO meta VALUES ('was', ?)", f.age.was.UnixMilli())
+	}
+	if err == nil {
+		f.saved = f.age
+	}
+	return err
 }
 
 // run commits once a second until close.
@@ -120,18 +186,45 @@ func (f *file) run() {
 		case <-f.stop:
 			return
 		case <-ticker.C:
-			f.swept++
-			f.store.sweep(f.swept, f.now())
-			f.commit()
+			f.guarded(func() { f.tick(f.now()) })
 		}
 	}
+}
+
+// guarded makes a panic an error like others: the next tick tries again.
+func (f *file) guarded(do func()) {
+	defer func() {
+		if reason := recover(); reason != nil {
+			f.log.Error("the memory's writer panicked", "panic", fmt.Sprint(reason), "stack", string(debug.Stack()))
+			f.note(fmt.Errorf("a fault in the writer: %v", reason))
+		}
+	}()
+	do()
+}
+
+// tick does what is due every second.
+func (f *file) tick(now time.Time) {
+	f.look(now)
+	if f.spare > 0 {
+		f.spare--
+	} else {
+		f.swept++
+		f.store.sweep(f.swept, now)
+	}
+	f.commit()
 }
 
 // commit writes what has changed since the last one. What cannot be written stays to be written next time: its number is bounded by
 // that of the cells.
 func (f *file) commit() {
+	f.turn.Lock()
+	defer f.turn.Unlock()
 	changed := f.take()
+	defer func() { f.giveBack(changed) }() // also when the writer panics
 	err := Present(f.path, f.made)
+	if err == nil {
+		err = f.saveAge()
+	}
 	if len(changed) == 0 && err == nil && f.failure() == nil {
 		return
 	}
@@ -141,7 +234,11 @@ func (f *file) commit() {
 			changed = changed[len(some):]
 		}
 	}
-	f.giveBack(changed)
+	f.note(err)
+}
+
+// note keeps how a commit ended, and says it.
+func (f *file) note(err error) {
 	f.mu.Lock()
 	before := f.wrong
 	f.wrong = err
@@ -250,6 +347,6 @@ func (f *file) close() error {
 	}
 	close(f.stop)
 	<-f.ended
-	f.commit()
+	f.guarded(f.commit)
 	return errors.Join(f.failure(), f.db.Close())
 }

@@ -5,11 +5,18 @@ local key, op = KEYS[1], ARGV[1]
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
 
+local function us(x) return string.format('%.0f', x) end
+
 if op == 'born' then
-	-- Written each time, so that a server that takes no writes does not pass for one that is back.
-	local born = redis.call('GET', key) or string.format('%.0f', now)
-	redis.call('SET', key, born)
-	return born
+	-- Written each time, so that a server that takes no writes does not pass for one that is back: "born seen was", as age.on of age.go has it.
+	local f = {}
+	for word in string.gmatch(redis.call('GET', key) or '', '%S+') do f[#f + 1] = tonumber(word) end
+	local born, seen, was = f[1] or now, f[2] or now, f[3] or 0
+	if math.abs(now - seen) > 30 * 86400 * 1000000 then
+		if was ~= 0 and (was < born) == (now < seen) and was <= now then born, was = was, 0 else born, was = now, born end
+	end
+	redis.call('SET', key, us(born) .. ' ' .. us(now) .. ' ' .. us(was))
+	return us(born)
 end
 
 local maxKeep = 400 * 86400 * 1000000
@@ -19,8 +26,6 @@ local found, sessions = false, false
 local function pack()
 	return string.format('%.17g %.17g %.0f %.0f %.0f %.0f', c.a, c.b, c.at, c.first, c.til, c.mark)
 end
-
-local function us(x) return string.format('%.0f', x) end
 
 local function keep()
 	redis.call('SET', key, pack())

@@ -276,6 +276,32 @@ func TestRedisEmptied(t *testing.T) {
 	}
 }
 
+// TestRedisClockLeaps: what is asked when the memory in Redis began finds a server that was off for months, or whose clock leapt, and one whose
+// clock is right again.
+func TestRedisClockLeaps(t *testing.T) {
+	server := startRedis(t)
+	r := openTest(t, RedisConfig{URL: server.url()}, calm)
+	r.try()
+	born, now := r.Born(), time.Now()
+	seen := func(at, was time.Time) {
+		server.do("SET", bornKey, fmt.Sprintf("%d %d %d", born.UnixMicro(), at.UnixMicro(), was.UnixMicro()))
+		r.try()
+	}
+	seen(now.Add(-29*24*time.Hour), time.UnixMicro(0))
+	if !r.Born().Equal(born) {
+		t.Errorf("after weeks: born %v, want %v", r.Born(), born)
+	}
+	seen(now.Add(-90*24*time.Hour), time.UnixMicro(0))
+	if !r.Born().After(born) {
+		t.Errorf("after months: born %v, as before", r.Born())
+	}
+	was := now.Add(-300 * 24 * time.Hour)
+	seen(now.Add(90*24*time.Hour), was)
+	if !r.Born().Equal(time.UnixMicro(was.UnixMicro())) {
+		t.Errorf("the clock is right again: born %v, want %v", r.Born(), was)
+	}
+}
+
 // TestRedisGivenUp: who asks without waiting says nothing about Redis.
 func TestRedisGivenUp(t *testing.T) {
 	r := openTest(t, RedisConfig{URL: startRedis(t).url()}, calm)
