@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -21,6 +22,14 @@ func TestPackagedExamples(t *testing.T) {
 		if status, out := run(t, string(text), "check", "POLICY"); status != exitDone {
 			t.Errorf("%s: exit status %d\n%s", filepath.Base(path), status, out)
 		}
+	}
+	junk := regexp.MustCompile(`(?s)\nname +(= "junk"\n.*?\n)header`)
+	tags, err := os.ReadFile(filepath.Join(root, "packaging/examples/policies/tag-only.toml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if shipped := junk.FindStringSubmatch(read(t, filepath.Join(root, "policy.toml"))); shipped == nil || !strings.Contains(string(tags), shipped[1]) {
+		t.Error("tag-only.toml marks something else than rule junk of policy.toml")
 	}
 	freemail, err := filepath.Abs(filepath.Join(root, "packaging/freemail"))
 	if err != nil {

@@ -147,6 +147,10 @@ func (d *daemon) newMetrics() *metric.Metrics {
 		s := d.status()
 		return []metric.Value{{Label: "kept", Now: float64(s.Kept)}, {Label: "lost", Now: float64(s.Lost)}}
 	})
+	m.Read("alarms_total", "Errors in the log, by what happened: what [alert] mails about.", "kind", func() (out []metric.Value) {
+		d.logs.alerts.Counts(func(kind string, n uint64) { out = append(out, metric.Value{Label: kind, Now: float64(n)}) })
+		return out
+	})
 	m.Read("dnsbl_usable", "1 for a blocklist whose test points answer right, by its name.", "list", d.listValues)
 	return m
 }

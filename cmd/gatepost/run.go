@@ -95,8 +95,8 @@ func runDaemon(ctx context.Context, path string, logs io.Writer) error {
 	background.Go(func() { d.watchDNS(ctx) })
 	background.Go(func() { d.watchTrend(ctx) })
 	background.Go(func() { d.filter.RenewLeases(ctx) })
-	if l := d.openHTTP(); l != nil {
-		background.Go(func() { d.serveHTTP(ctx, l) })
+	if open.http != nil {
+		background.Go(func() { d.serveHTTP(ctx, open.http) })
 	}
 	if open.admin != nil {
 		background.Go(func() { d.serveAdmin(ctx, open.admin) })

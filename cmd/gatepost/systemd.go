@@ -18,10 +18,11 @@ import (
 type sockets struct {
 	milter []net.Listener
 	admin  net.Listener
+	http   net.Listener
 }
 
 // handedOver takes the sockets of the socket units that start this process (sd_listen_fds(3)); there are none without such units.
-// FileDescriptorName= of the unit says what its sockets are for: milter, which is also meant where it says nothing, or admin.
+// FileDescriptorName= of the unit says what its sockets are for: milter, which is also meant where it says nothing, admin or http.
 func handedOver() (sockets, error) {
 	var out sockets
 	var wrong error
@@ -35,11 +36,14 @@ func handedOver() (sockets, error) {
 		case name == "admin" && out.admin == nil:
 			out.admin = l
 			continue
+		case name == "http" && out.http == nil:
+			out.http = l
+			continue
 		case name == "milter" || strings.HasSuffix(name, ".socket") || strings.HasPrefix(name, "LISTEN_FD_"):
 			out.milter = append(out.milter, l)
 			continue
 		default:
-			wrong = fmt.Errorf("systemd hands over a socket %q that has no use here; write FileDescriptorName=milter, or admin for one socket, into its unit", name)
+			wrong = fmt.Errorf("systemd hands over a socket %q that has no use here; write FileDescriptorName=milter into its unit, or admin or http for one socket of each", name)
 		}
 		l.Close()
 	}
@@ -53,8 +57,10 @@ func (s sockets) close() {
 	for _, l := range s.milter {
 		l.Close()
 	}
-	if s.admin != nil {
-		s.admin.Close()
+	for _, l := range []net.Listener{s.admin, s.http} {
+		if l != nil {
+			l.Close()
+		}
 	}
 }
 
@@ -74,6 +80,9 @@ func (d *daemon) open() (sockets, error) {
 	}
 	if open.admin == nil && d.file.Listen.Admin != nil {
 		open.admin = d.openAdmin(*d.file.Listen.Admin)
+	}
+	if open.http == nil {
+		open.http = d.openHTTP()
 	}
 	return open, nil
 }

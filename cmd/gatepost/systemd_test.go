@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -109,7 +110,8 @@ func handOver(t *testing.T, network, address string) (*os.File, net.Addr) {
 func TestServiceManager(t *testing.T) {
 	mail, milterAddress := handOver(t, "tcp", "127.0.0.1:0")
 	admin, adminAddress := handOver(t, "unix", filepath.Join(t.TempDir(), "a"))
-	m := manage(t, "milter:admin", mail, admin)
+	web, webAddress := handOver(t, "tcp", "127.0.0.1:0")
+	m := manage(t, "milter:admin:http", mail, admin, web)
 	m.start(t)
 	if got := m.hear(t, "READY=1"); !strings.Contains(got, "STATUS=mode observe, policy ") {
 		t.Errorf("ready with %q", got)
@@ -119,6 +121,9 @@ func TestServiceManager(t *testing.T) {
 		t.Errorf("nobody serves the milter socket of systemd: %v", err)
 	} else {
 		c.Close()
+	}
+	if r, err := http.Get("http://" + webAddress.String() + "/healthz"); err != nil || r.Body.Close() != nil || r.StatusCode != http.StatusOK {
+		t.Errorf("nobody serves the http socket of systemd: %v, %v", r, err)
 	}
 	for _, own := range []string{"milter.sock", "admin.sock"} {
 		if _, err := os.Lstat(filepath.Join(m.dir, own)); err == nil {
@@ -187,7 +192,7 @@ func TestHandedOverWrongly(t *testing.T) {
 		file *os.File
 		want string
 	}{
-		{"http", stream, `systemd hands over a socket "http" that has no use here; write FileDescriptorName=milter, or admin for one socket, into its unit`},
+		{"web", stream, `systemd hands over a socket "web" that has no use here; write FileDescriptorName=milter into its unit, or admin or http for one socket of each`},
 		{"milter", packets, `systemd hands over a socket "milter" at which one cannot listen: `},
 	} {
 		m := manage(t, c.name, c.file)

@@ -23,22 +23,35 @@ type Database struct {
 }
 
 // Open opens the file for one writer, and makes it when it is not there: WAL, synchronous FULL, rights for nobody but owner and group. A file
-// that is no database any more is set aside under a new name, which the log says, and a new one takes its place. The error says why the
-// folder cannot be used.
+// that is no database any more, or whose tables are those of another version of Gatepost, is set aside under a new name, which the log says, and a
+// new one takes its place. The error says why the folder cannot be used.
 func (d Database) Open(now time.Time, log *slog.Logger) (*sql.DB, error) {
 	db, err := d.open()
-	if err != nil && isCorrupt(err) {
-		aside := fmt.Sprintf("%s.corrupt-%s", d.Path, now.UTC().Format("20060102-150405"))
-		if err := setAside(d.Path, aside); err != nil {
-			return nil, err
-		}
-		log.Error("the "+d.What+" is corrupt; it was set aside and begins anew", "file", d.Path, "aside", aside, "error", err.Error())
-		db, err = d.open()
+	switch {
+	case err == nil:
+	case isCorrupt(err):
+		db, err = d.anew(now, "corrupt", func(aside string) {
+			log.Error("the "+d.What+" is corrupt; it was set aside and begins anew", "file", d.Path, "aside", aside, "error", err.Error())
+		})
+	case errors.Is(err, errOtherVersion):
+		db, err = d.anew(now, "other-version", func(aside string) {
+			log.Error("the "+d.What+" is that of another version; it was set aside and begins anew", "file", d.Path, "aside", aside, "error", err.Error())
+		})
 	}
 	if err != nil {
 		return nil, fmt.Errorf("the %s %s cannot be used: %w; see that its folder belongs to the user that runs gatepost", d.What, d.Path, err)
 	}
 	return db, nil
+}
+
+// anew sets the file aside under a name with a word in it, says so, and opens a new one.
+func (d Database) anew(now time.Time, why string, say func(aside string)) (*sql.DB, error) {
+	aside := fmt.Sprintf("%s.%s-%s", d.Path, why, now.UTC().Format("20060102-150405"))
+	if err := setAside(d.Path, aside); err != nil {
+		return nil, err
+	}
+	say(aside)
+	return d.open()
 }
 
 func (d Database) open() (*sql.DB, error) {
@@ -63,11 +76,60 @@ func (d Database) open() (*sql.DB, error) {
 		db.Close()
 		return nil, fmt.Errorf("%w: %s", errCorrupt, verdict)
 	}
-	if _, err := db.Exec(d.Schema); err != nil {
+	if err := d.tables(db); err != nil {
 		db.Close()
 		return nil, err
 	}
 	return db, nil
+}
+
+// errOtherVersion says that a file is a database with tables of another form.
+var errOtherVersion = errors.New("its tables are not those of this version")
+
+// tables makes what tables are missing, and sees that those that were there have the columns that this version writes.
+func (d Database) tables(db *sql.DB) error {
+	before, err := columnsOf(db)
+	if err != nil {
+		return err
+	}
+	fresh, err := sql.Open("sqlite", ":memory:")
+	if err != nil {
+		return err
+	}
+	defer fresh.Close()
+	fresh.SetMaxOpenConns(1) // each connection would have a memory of its own
+	if _, err := fresh.Exec(d.Schema); err != nil {
+		return err
+	}
+	want, err := columnsOf(fresh)
+	if err != nil {
+		return err
+	}
+	for table, columns := range before {
+		if now, ours := want[table]; ours && now != columns {
+			return fmt.Errorf("%w: table %s has columns %q", errOtherVersion, table, columns)
+		}
+	}
+	_, err = db.Exec(d.Schema)
+	return err
+}
+
+// columnsOf gives the columns of each table, with types, in one text.
+func columnsOf(db *sql.DB) (map[string]string, error) {
+	rows, err := db.Query("SELECT t.name, c.name || ' ' || c.type FROM sqlite_master AS t, pragma_table_info(t.name) AS c WHERE t.type = 'table' ORDER BY t.name, c.cid")
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	out := map[string]string{}
+	for rows.Next() {
+		var table, column string
+		if err := rows.Scan(&table, &column); err != nil {
+			return nil, err
+		}
+		out[table] += column + ", "
+	}
+	return out, rows.Err()
 }
 
 // ReadDatabase opens a SQLite file to read, also while a writer has it open. The error says when it is not there.

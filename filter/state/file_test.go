@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"database/sql"
 	"fmt"
 	"io"
 	"log/slog"
@@ -194,6 +195,52 @@ func TestCorrupt(t *testing.T) {
 			}
 			if err := e.Close(); err != nil {
 				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestOtherVersion: a file whose table lacks a column, or has one more, is set aside whole and a new one begins; one with a table more is used.
+func TestOtherVersion(t *testing.T) {
+	for name, c := range map[string]struct {
+		change string
+		aside  bool
+	}{
+		"an older one":             {"ALTER TABLE cell DROP COLUMN mark", true},
+		"a later one":              {"ALTER TABLE cell ADD COLUMN weight REAL", true},
+		"another type":             {"ALTER TABLE meta RENAME TO old; CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT)", true},
+		"a table that is not ours": {"CREATE TABLE note (text TEXT)", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "memory.db")
+			touch := []Step{{Op: Touch, Table: "t", Key: "1", Keep: time.Hour}}
+			e := openFileTest(t, path, 100, atStart)
+			e.Do(context.Background(), start, touch)
+			if err := e.Close(); err != nil {
+				t.Fatal(err)
+			}
+			db, err := sql.Open("sqlite", path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := db.Exec(c.change); err != nil {
+				t.Fatal(err)
+			}
+			if err := db.Close(); err != nil {
+				t.Fatal(err)
+			}
+			var log logBuffer
+			e, err = Open(path, 100, atStart, log.logger())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer e.Close()
+			_, err = os.Stat(path + ".other-version-20231114-221320")
+			if aside := err == nil; aside != c.aside || strings.Contains(log.String(), "the memory is that of another version; it was set aside and begins anew") != c.aside {
+				t.Errorf("set aside: %v; log %s", err, log.String())
+			}
+			if r := e.Do(context.Background(), start, touch)[0]; r.Found == c.aside || e.Status() != "" {
+				t.Errorf("%+v; %s", r, e.Status())
 			}
 		})
 	}

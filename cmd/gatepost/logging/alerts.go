@@ -28,7 +28,10 @@ type Mail struct {
 	Server   string // host:port of the MTA, which takes mail from this machine without a login
 }
 
-// Alerts mails errors to an admin, at most one mail an hour for each kind of error: its message. It passes every line on. Run sends.
+// maxErrorKinds bounds the kinds of errors that are counted by their own name; the words of an error's message are ours, and few.
+const maxErrorKinds = 50
+
+// Alerts counts errors, and mails them to an admin, at most one mail an hour for each kind of error: its message. It passes every line on. Run sends.
 type Alerts struct {
 	next slog.Handler
 	box  *outbox // shared with the handlers that With gives
@@ -40,6 +43,7 @@ type outbox struct {
 	mail    Mail
 	last    map[string]time.Time // when a mail of a kind was sent
 	since   map[string]int       // how many errors of a kind came after it
+	counts  map[string]uint64    // how many errors of a kind there were, by errorKind
 	waiting []string             // texts of mails
 	wake    chan struct{}
 	now     func() time.Time
@@ -47,7 +51,7 @@ type outbox struct {
 
 // NewAlerts gives a handler before next, which learns the time from now. It sends nothing before Follow names an address.
 func NewAlerts(next slog.Handler, now func() time.Time) *Alerts {
-	return &Alerts{next: next, box: &outbox{last: map[string]time.Time{}, since: map[string]int{}, wake: make(chan struct{}, 1), now: now}}
+	return &Alerts{next: next, box: &outbox{last: map[string]time.Time{}, since: map[string]int{}, counts: map[string]uint64{}, wake: make(chan struct{}, 1), now: now}}
 }
 
 // Follow sends to another address from now on.
@@ -96,10 +100,11 @@ func (a *Alerts) WithGroup(name string) slog.Handler {
 	return &Alerts{next: a.next.WithGroup(name), box: a.box, with: a.with}
 }
 
-// note queues a mail about an error, unless one of its kind was sent within the hour.
+// note counts an error and queues a mail about it, unless one of its kind was sent within the hour.
 func (b *outbox) note(r slog.Record, with []slog.Attr) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.count(errorKind(r.Message))
 	if b.mail.To == "" {
 		return
 	}
@@ -113,6 +118,30 @@ func (b *outbox) note(r slog.Record, with []slog.Attr) {
 	select {
 	case b.wake <- struct{}{}:
 	default:
+	}
+}
+
+// errorKind gives the beginning of an error's message that says what happened, without what follows from it.
+func errorKind(message string) string {
+	if end := strings.IndexAny(message, ";:"); end > 0 {
+		message = message[:end]
+	}
+	return message
+}
+
+func (b *outbox) count(kind string) {
+	if _, known := b.counts[kind]; !known && len(b.counts) >= maxErrorKinds {
+		kind = "other"
+	}
+	b.counts[kind]++
+}
+
+// Counts calls visit with each kind of error and how many there were since the start.
+func (a *Alerts) Counts(visit func(kind string, n uint64)) {
+	a.box.mu.Lock()
+	defer a.box.mu.Unlock()
+	for kind, n := range a.box.counts {
+		visit(kind, n)
 	}
 }
 

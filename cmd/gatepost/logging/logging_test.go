@@ -3,6 +3,7 @@ package logging
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/textproto"
@@ -161,6 +162,24 @@ func TestAnErrorIsMailedOnceAnHour(t *testing.T) {
 	log.Error("limit tripped; over until it is reset", "key", "carol")
 	if second := <-mails; !strings.Contains(second, "carol") || !strings.Contains(second, "1 more of this kind") {
 		t.Errorf("an hour later:\n%s", second)
+	}
+}
+
+// TestErrorsAreCounted: by what happened, without what follows from it, whether somebody wants mail or not; no more kinds than there may be.
+func TestErrorsAreCounted(t *testing.T) {
+	alerts := NewAlerts(slog.DiscardHandler, time.Now)
+	log := slog.New(alerts)
+	log.Info("decision")
+	log.Error("limit tripped; over until it is reset", "key", "alice")
+	log.With("limit", "x").Error("limit tripped; over until it is reset", "key", "bob")
+	log.Error("blocklist out of use: its test points answer wrongly")
+	for i := range 2 * maxErrorKinds {
+		log.Error(fmt.Sprintf("kind %d", i))
+	}
+	got := map[string]uint64{}
+	alerts.Counts(func(kind string, n uint64) { got[kind] = n })
+	if got["limit tripped"] != 2 || got["blocklist out of use"] != 1 || got["other"] != maxErrorKinds+2 || len(got) != maxErrorKinds+1 {
+		t.Errorf("%v", got)
 	}
 }
 
