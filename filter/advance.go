@@ -12,6 +12,7 @@ import (
 // Those of DATA wait for the end of the body; what they will ask of DNS is asked meanwhile.
 func (s *Session) begin(at policy.Stage, into tasks, in *check.Input) {
 	hand, _ := s.server.resolver.(resolve.AtHand)
+	started := make([]task, 0, len(s.settings.starting[at]))
 	for _, i := range s.settings.starting[at] {
 		entry := &s.settings.checks[i]
 		if !s.wants(i) {
@@ -22,7 +23,8 @@ func (s *Session) begin(at policy.Stage, into tasks, in *check.Input) {
 			continue
 		}
 		into[i].stop() // of a HELO before
-		t := &task{check: entry.check, log: s.log, session: s, resolver: s.server.resolver, hand: hand}
+		started = append(started, task{check: entry.check, log: s.log, session: s, resolver: s.server.resolver, hand: hand})
+		t := &started[len(started)-1]
 		into[i] = t
 		in.Resolver, in.Findings = t, t.findings
 		t.begin(in)

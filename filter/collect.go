@@ -219,6 +219,7 @@ type tasks []*task
 
 // appendFindings adds what all awaited tasks found, in registry order.
 func (s *Session) appendFindings(out []check.Finding) []check.Finding {
+	out = slices.Grow(out, len(s.settings.checks)) // most find one thing
 	for i := range s.settings.checks {
 		if t := s.task(i); t != nil && t.read != nil {
 			out = append(out, t.read.Findings...)

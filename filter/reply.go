@@ -7,6 +7,7 @@ import (
 
 	"gatepost.example/filter/authres"
 	"gatepost.example/filter/check"
+	"gatepost.example/filter/message"
 	"gatepost.example/policy"
 )
 
@@ -222,7 +223,7 @@ func (s *Session) isOurSPF(name string) bool {
 }
 
 func isOneOf(name string, list []string) bool {
-	bare := strings.TrimRight(name, " \t")
+	bare := message.Field{Name: name}.Bare()
 	return slices.ContainsFunc(list, func(own string) bool { return strings.EqualFold(bare, own) })
 }
 

@@ -20,6 +20,7 @@ type Policy struct {
 	rules       []*rule
 	views       map[string]ref.Val // "list.block#ip": the list as facts of one kind see it
 	headerNames []string           // lower-case names of the fields that conditions read
+	adds        []string           // names of the fields that rules may add
 	conditions  []*Condition       // of the source, in its order
 	lookups     []Lookup           // what conditions look up in lists and tables
 	tables      map[string]pairTable
@@ -113,7 +114,7 @@ func (c *compiler) compiled() *Policy {
 	if len(c.problems) > 0 {
 		return nil
 	}
-	c.policy.headerNames = language.headers
+	c.policy.headerNames, c.policy.adds = language.headers, c.policy.headersOf()
 	c.policy.env = language.env
 	c.lateness()
 	if len(c.problems) > 0 {

@@ -199,7 +199,7 @@ func (p *Policy) Delivers(at Stage) bool {
 func (p *Policy) Observes() bool { return p.observe }
 
 // Headers gives the names of all fields that rules may add; incoming copies of them are removed.
-func (p *Policy) Headers() []string { return p.headersOf() }
+func (p *Policy) Headers() []string { return p.adds }
 
 // Wants reports whether some rule names one of the facts, in its condition or in what it writes.
 func (p *Policy) Wants(facts []Fact) bool {

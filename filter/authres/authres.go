@@ -6,6 +6,8 @@
 package authres
 
 import (
+	"slices"
+
 	"gatepost.example/filter/check"
 )
 
@@ -27,6 +29,7 @@ type Result struct {
 
 // AppendFindings adds the results of findings, in their order; findings without a method are left out.
 func AppendFindings(out []Result, findings []check.Finding) []Result {
+	out = slices.Grow(out, len(findings))
 	for i := range findings {
 		if f := &findings[i]; f.Method != "" {
 			out = append(out, Result{Method: f.Method, Value: f.Result, Props: f.Props})

@@ -9,8 +9,13 @@ import (
 // IsName reports whether a field name is Authentication-Results, as readers compare it: without regard to case and to blanks before
 // the colon (RFC 5322 4.5.2).
 func IsName(name string) bool {
+	if n := len(name); n > 0 && isVisible(name[0]) && isVisible(name[n-1]) {
+		return strings.EqualFold(name, "Authentication-Results") // as nearly all are
+	}
 	return strings.EqualFold(strings.Trim(name, " \t\r\n\x00\ufeff"), "Authentication-Results")
 }
+
+func isVisible(c byte) bool { return c > ' ' && c <= '~' }
 
 // Claims reports whether a field bears our authserv-id, so that a reader could take it for ours (RFC 8601 5). The rule: what a tolerant
 // reader finds where the authserv-id stands, behind comments and blanks, in quotes or not, in any case, with a version or a dot behind

@@ -49,16 +49,23 @@ func Format(f Field) string {
 
 // keyword gives a word of ours as the grammar has it: letters, digits and inner hyphens (RFC 8601 2.2 Keyword, RFC 5321 Ldh-str).
 func keyword(s string) string {
+	if s != "" && len(s) <= maxValue && s[0] != '-' && s[len(s)-1] != '-' && !strings.ContainsFunc(s, noKeyword) {
+		return s // as our own words are
+	}
 	s = strings.Map(func(r rune) rune {
-		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_' {
-			return r
+		if noKeyword(r) {
+			return '-'
 		}
-		return '-'
+		return r
 	}, s)
 	if s = strings.Trim(s[:min(len(s), maxValue)], "-"); s == "" {
 		return "x"
 	}
 	return s
+}
+
+func noKeyword(r rune) bool {
+	return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '_'
 }
 
 // value gives a pvalue: a token or an address as it is, else a quoted string (RFC 8601 2.2).
@@ -83,14 +90,19 @@ func name(s string) string {
 
 // printable makes a text ASCII without control characters, and cuts it.
 func printable(s string) string {
+	if len(s) <= maxValue && !strings.ContainsFunc(s, isUnprintable) {
+		return s
+	}
 	clean := strings.Map(func(r rune) rune {
-		if r < ' ' || r > '~' {
+		if isUnprintable(r) {
 			return '?'
 		}
 		return r
 	}, s)
 	return clean[:min(len(clean), maxValue)]
 }
+
+func isUnprintable(r rune) bool { return r < ' ' || r > '~' }
 
 var escaper = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
 
@@ -101,7 +113,7 @@ func quote(s string) string {
 // isToken: RFC 2045 5.1: printable, without blanks and tspecials.
 func isToken(s string) bool {
 	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
-		return r <= ' ' || r > '~' || strings.ContainsRune(`()<>@,;:\"/[]?=`, r)
+		return r <= ' ' || r > '~' || strings.IndexByte(`()<>@,;:\"/[]?=`, byte(r)) >= 0
 	})
 }
 
@@ -109,7 +121,7 @@ func isToken(s string) bool {
 func isDotAtom(s string) bool {
 	for atom := range strings.SplitSeq(s, ".") {
 		if atom == "" || strings.ContainsFunc(atom, func(r rune) bool {
-			return r <= ' ' || r > '~' || strings.ContainsRune(`()<>@,;:\".[]`, r)
+			return r <= ' ' || r > '~' || strings.IndexByte(`()<>@,;:\".[]`, byte(r)) >= 0
 		}) {
 			return false
 		}

@@ -3,8 +3,8 @@ package dkim
 import (
 	"context"
 	"crypto"
-	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -201,10 +201,10 @@ func (a *attempt) finding(result Result, why *Problem, b string) check.Finding {
 		{Type: "header", Name: "a", Value: a.Algorithm}, {Type: "header", Name: "b", Value: b},
 	}}
 	if a.Selector+a.Algorithm != "" {
-		f.Detail = fmt.Sprintf("selector %s, %s", a.Selector, a.Algorithm)
+		f.Detail = "selector " + a.Selector + ", " + a.Algorithm
 	}
 	if a.key != nil {
-		f.Detail += fmt.Sprintf(", %d bits", a.key.Bits())
+		f.Detail += ", " + strconv.Itoa(a.key.Bits()) + " bits"
 	}
 	if why != nil {
 		f.Code = why.Code

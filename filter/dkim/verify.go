@@ -61,19 +61,28 @@ func (s *Signed) name(hash uint64) *signedName {
 // hash gives the hash of a name in lower case, which needs no memory of its own.
 func (s *Signed) hash(name string) uint64 {
 	var lower [64]byte
+	if len(name) <= len(lower) {
+		return maphash.Bytes(s.seed, lowered(&lower, name))
+	}
 	var h maphash.Hash
 	h.SetSeed(s.seed)
 	for len(name) > 0 {
-		n := copy(lower[:], name)
-		for i, c := range lower[:n] {
-			if c >= 'A' && c <= 'Z' {
-				lower[i] = c | 0x20
-			}
-		}
-		h.Write(lower[:n])
-		name = name[n:]
+		part := lowered(&lower, name)
+		h.Write(part)
+		name = name[len(part):]
 	}
 	return h.Sum64()
+}
+
+// lowered puts as much of a name as there is room for into room, in lower case.
+func lowered(room *[64]byte, name string) []byte {
+	part := room[:copy(room[:], name)]
+	for i, c := range part {
+		if c >= 'A' && c <= 'Z' {
+			part[i] = c | 0x20
+		}
+	}
+	return part
 }
 
 // Hash gives the hash for the signature that stands in field number self of the header. It reports false when all signatures together

@@ -2,9 +2,9 @@ package reputation
 
 import (
 	"context"
-	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"time"
 
 	"gatepost.example/filter/check"
@@ -89,9 +89,12 @@ func unknownShare(c state.Cell) float64 {
 func (o Opinion) finding(of string, own state.Cell) check.Finding {
 	return check.Finding{
 		Result: o.Band, Domain: of,
-		Detail: fmt.Sprintf("%.2f to %.2f of its mail is wanted, by evidence of %.1f for and %.1f against", o.Low, o.High, own.A, own.B),
+		Detail: fixed(o.Low, 2) + " to " + fixed(o.High, 2) + " of its mail is wanted, by evidence of " + fixed(own.A, 1) + " for and " + fixed(own.B, 1) + " against",
 	}
 }
+
+// fixed writes a number with so many digits behind the point.
+func fixed(f float64, digits int) string { return strconv.FormatFloat(f, 'f', digits, 64) }
 
 // domains is the check of author and signers.
 type domains struct{ m Memory }
