@@ -70,6 +70,45 @@ reply = "451 4.7.1 no"
 	}
 }
 
+// TestEachCheckPanics: whichever check panics, its finding says so, its facts have their words for trouble, its stack is in the log, and the session
+// and all other checks go on.
+func TestEachCheckPanics(t *testing.T) {
+	for _, entry := range newSite(t, harsh).server.settings.Load().checks {
+		s := newSite(t, harsh)
+		var log strings.Builder
+		s.server.log = slog.New(slog.NewTextHandler(&log, nil))
+		k := &notingKeeper{}
+		s.server.history = k
+		set := s.server.settings.Load()
+		broke := false
+		for i := range set.checks {
+			set.wanted[i] = true
+			if set.checks[i].name == entry.name {
+				set.checks[i].check, broke = faulty{set.checks[i].check}, true
+			}
+		}
+		session, _ := s.open("192.0.2.1")
+		for range 2 {
+			code, at := s.mail(session, "", "u@example.net")
+			s.want(fmt.Sprint(code, " ", at), "0 ", entry.name+" panics, and no rule refuses for it")
+		}
+		session.Close()
+		said := 0
+		for _, r := range k.kept {
+			for _, o := range r.Outcomes {
+				for _, f := range o.Findings {
+					if o.Check == entry.name && f.Code == check.CodePanic {
+						said++
+					}
+				}
+			}
+		}
+		if !broke || said == 0 || !strings.Contains(log.String(), "check="+entry.name+" ") || !strings.Contains(log.String(), "faulty") || len(k.kept) != 2 {
+			t.Errorf("%s: broken %v, %d findings say so, %d messages kept, log:\n%.600s", entry.name, broke, said, len(k.kept), log.String())
+		}
+	}
+}
+
 // TestWarningsAreBounded: a warning may hold what a sender wrote, so what is remembered as said does not grow for ever.
 func TestWarningsAreBounded(t *testing.T) {
 	s := newSite(t, "")

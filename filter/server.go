@@ -139,15 +139,20 @@ const maxWarnings = 1000
 
 // warnOnce logs what an admin or we should mend, once in the life of the process.
 func (s *Server) warnOnce(log *slog.Logger, what string) {
+	if s.first(what) {
+		log.Warn("evaluation", "problem", what)
+	}
+}
+
+// first reports whether something is said for the first time.
+func (s *Server) first(what string) bool {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	said := s.warned[what] || len(s.warned) >= maxWarnings
 	if !said { // what is remembered is bounded: a warning may hold what a sender wrote
 		s.warned[what] = true
 	}
-	s.mu.Unlock()
-	if !said {
-		log.Warn("evaluation", "problem", what)
-	}
+	return !said
 }
 
 // idLetters has no letter that is mistaken for another on the phone.

@@ -319,8 +319,19 @@ func (s *Session) finish(t *transaction) {
 		}
 	}
 	s.completeResults()
+	s.sayErrors()
+}
+
+// sayErrors logs the rules that could not be evaluated, each once.
+func (s *Session) sayErrors() {
+	e := s.conn.evidence
 	for _, err := range e.Errors() {
-		s.server.warnOnce(s.log, err)
+		switch stack := e.Stack(); {
+		case stack == "":
+			s.server.warnOnce(s.log, err)
+		case s.server.first(err):
+			s.log.Error("a rule could not be evaluated and counts as false", "problem", err, "stack", stack)
+		}
 	}
 }
 

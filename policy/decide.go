@@ -1,6 +1,10 @@
 package policy
 
-import "slices"
+import (
+	"fmt"
+	"runtime/debug"
+	"slices"
+)
 
 // Walk goes through the rules of a policy for one connection, message or recipient as facts arrive. The first final rule that is true
 // decides. A rule that is false stays false; one that is unknown remembers which facts it waits for; a final one that is unknown
@@ -120,7 +124,7 @@ func (w *Walk) evaluate(i int, e *Evidence, at Stage) {
 		return
 	}
 	r := w.policy.rules[i]
-	t, waits, err := r.truth(e)
+	t, waits, err := r.safely(e)
 	if err != nil {
 		// DESIGN: a rule whose evaluation errs is false, logged once, counted.
 		e.failed(r.name, err)
@@ -134,6 +138,17 @@ func (w *Walk) evaluate(i int, e *Evidence, at Stage) {
 	case unknown:
 		w.awaits(i, waits)
 	}
+}
+
+// safely gives the truth of the rule's condition. A panic in it is an error like others: the session goes on with the other rules.
+func (r *rule) safely(e *Evidence) (t truth, waits []factID, err error) {
+	defer func() {
+		if reason := recover(); reason != nil {
+			t, waits, err = no, nil, fmt.Errorf("panicked: %v", reason)
+			e.stack = string(debug.Stack())
+		}
+	}()
+	return r.truth(e)
 }
 
 // waits gives the facts that rule i waits for, none where it was not evaluated yet.

@@ -257,3 +257,23 @@ func TestEffects(t *testing.T) {
 		t.Errorf("would %s", got)
 	}
 }
+
+// TestRulePanics: a rule whose evaluation panics counts as false, says so once with where it was, and the rules below it decide.
+func TestRulePanics(t *testing.T) {
+	p := compile(t, source("broken: client.trusted => 550 5.7.1 broken", `below: sender.domain == "bad.example" => 550 5.7.1 below`))
+	p.rules[0].quick = func(*quick) truth { panic("a rule is broken") }
+	for range 2 {
+		e := p.NewEvidence()
+		w := p.NewWalk()
+		publish(e, Connect, facts{"client.trusted": true})
+		w.Step(e, Connect)
+		publish(e, Mail, facts{"sender.domain": "bad.example"})
+		w.Step(e, Mail)
+		if d, decided := w.Decision(); !decided || d.Rule != "below" {
+			t.Errorf("decided %v by %q, want the rule below", decided, d.Rule)
+		}
+		if errors := e.Errors(); len(errors) != 1 || errors[0] != `rule "broken": panicked: a rule is broken` || !strings.Contains(e.Stack(), "TestRulePanics") {
+			t.Errorf("errors %q, stack %q", errors, e.Stack())
+		}
+	}
+}

@@ -19,6 +19,7 @@ type Evidence struct {
 	header map[string][]string // values of the fields that the policy names, by lower-case name; nil before they are known
 	fields ref.Val             // header as conditions see it
 	errors []string            // conditions that failed to evaluate, each rule once
+	stack  string              // of the last that panicked
 	given  map[string]Value    // facts that have a value whatever is published; nil for none
 
 	withheld func(name string, v Value) bool // says what is not made known; nil for nothing
@@ -128,6 +129,9 @@ func (e *Evidence) ForgetHelo() {
 
 // Errors gives the conditions that could not be evaluated so far ("rule \"x\": division by zero"), each rule once, as printable ASCII.
 func (e *Evidence) Errors() []string { return e.errors }
+
+// Stack gives where the last condition panicked, for the log; "" when none did.
+func (e *Evidence) Stack() string { return e.stack }
 
 // failed keeps the first failure of a rule. What is behind it may hold a sender's text, so that it is cleaned and cut.
 func (e *Evidence) failed(rule string, err error) {

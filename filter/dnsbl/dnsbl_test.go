@@ -12,6 +12,7 @@ import (
 	"gatepost.example/filter/check"
 	"gatepost.example/filter/dnsbl"
 	"gatepost.example/filter/message"
+	"gatepost.example/filter/resolve"
 	"gatepost.example/filter/resolve/resolvetest"
 	"gatepost.example/policy"
 )
@@ -247,3 +248,22 @@ func TestWatchOverTime(t *testing.T) {
 }
 
 type switched struct{ *resolvetest.Zone }
+
+// breaking is a resolver that panics with what it was asked.
+type breaking struct{ resolve.Resolver }
+
+func (breaking) Lookup(_ context.Context, name string, _ resolve.Type) *resolve.Answer {
+	panic("broken at " + name)
+}
+
+// TestWatchPanics: a panic in a list's test is said without its zone, and leaves the list out of use as trouble of DNS does.
+func TestWatchPanics(t *testing.T) {
+	var log bytes.Buffer
+	w := dnsbl.NewWatch(breaking{}, slog.New(slog.NewTextHandler(&log, nil)), time.Now)
+	l := list(dnsbl.ClientIP)
+	w.Follow([]dnsbl.List{l})
+	w.Test(context.Background())
+	if got := log.String(); w.Usable(l) || strings.Contains(got, "s3cret") || !strings.Contains(got, "panicked") || !strings.Contains(got, "examine") {
+		t.Errorf("usable %v; the log: %s", w.Usable(l), got)
+	}
+}

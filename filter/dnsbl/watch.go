@@ -2,7 +2,10 @@ package dnsbl
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"runtime/debug"
+	"strings"
 	"sync"
 	"time"
 
@@ -89,9 +92,20 @@ func (w *Watch) Test(ctx context.Context) {
 	defer cancel()
 	var work sync.WaitGroup
 	for _, l := range w.dueLists() {
-		work.Go(func() { w.learn(l, examine(ctx, w.resolver, l)) })
+		work.Go(func() {
+			defer w.caught(l)
+			w.learn(l, examine(ctx, w.resolver, l))
+		})
 	}
 	work.Wait()
+}
+
+// caught is to be deferred: a panic in the test of a list leaves it as it was, and is said.
+func (w *Watch) caught(l List) {
+	if reason := recover(); reason != nil {
+		w.log.Error("the test of a blocklist panicked", "list", l.Name, "panic", strings.ReplaceAll(fmt.Sprint(reason), l.Zone, "(zone)"), "stack", string(debug.Stack()))
+		w.learn(l, examination{trouble: true, detail: "the test panicked"})
+	}
 }
 
 func (w *Watch) dueLists() []List {
