@@ -80,7 +80,7 @@ func TestImportsGoOneWay(t *testing.T) {
 		"cmd/gatepost/page":          {"filter", "filter/history", "policy"},
 		"cmd/gatepost/logging":       {"policy/policyfile"},
 		"cmd/gatepost/doctor":        append([]string{"cmd/gatepost/mta", "cmd/gatepost/setup", "filter", "filter/dnsbl", "policy/policyfile"}, contract...),
-		"cmd/gatepost":               append([]string{"cmd/gatepost/page", "cmd/gatepost/doctor", "cmd/gatepost/logging", "cmd/gatepost/mta", "cmd/gatepost/setup", "filter", "filter/authres", "filter/limit", "filter/metric", "filter/state", "filter/submission", "filter/dmarc", "filter/correspondent", "filter/dnsbl", "filter/mailbox", "filter/play", "filter/milter", "filter/history", "policy/policyfile"}, contract...),
+		"cmd/gatepost":               append([]string{"cmd/gatepost/page", "cmd/gatepost/doctor", "cmd/gatepost/logging", "cmd/gatepost/mta", "cmd/gatepost/setup", "filter", "filter/authres", "filter/limit", "filter/metric", "filter/state", "filter/submission", "filter/dmarc", "filter/correspondent", "filter/dnsbl", "filter/mailbox", "filter/play", "filter/reputation", "filter/milter", "filter/history", "policy/policyfile"}, contract...),
 	}
 	for name, imported := range imports(t) {
 		may, known := allowed[name]

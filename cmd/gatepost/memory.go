@@ -17,14 +17,15 @@ const (
 // heap keeps the collector at its settings, unless the environment has others (GOGC, GOMEMLIMIT).
 type heap struct {
 	limit  int64
+	bound  int64 // that of the control group; 0 for none
 	sample []metrics.Sample
 }
 
-func newHeap() *heap {
+func newHeap(bound int64) *heap {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
-	h := &heap{sample: []metrics.Sample{{Name: "/gc/heap/live:bytes"}}}
+	h := &heap{bound: bound, sample: []metrics.Sample{{Name: "/gc/heap/live:bytes"}}}
 	h.follow()
 	return h
 }
@@ -38,6 +39,9 @@ func (h *heap) follow() {
 	limit := int64(leastMemory)
 	if live := h.sample[0].Value; live.Kind() == metrics.KindUint64 {
 		limit = max(limit, 2*int64(live.Uint64())+moreMemory)
+	}
+	if h.bound > 0 { // beyond it the kernel kills; what is not Go's own needs some of it
+		limit = min(limit, h.bound/4*3)
 	}
 	if limit > h.limit || limit < h.limit*3/4 {
 		h.limit = limit

@@ -45,6 +45,7 @@ type daemon struct {
 	filter   *filter.Server
 	milter   *milter.Server
 	since    time.Time
+	bound    int64 // bytes of memory that the control group allows; 0 for no bound
 	reloads  chan chan error
 	beats    chan struct{} // taken by the main loop as long as it lives
 
@@ -73,7 +74,7 @@ func runDaemon(ctx context.Context, path string, logs io.Writer) error {
 	if err := ensureDirectory(file.Server.Directory); err != nil {
 		return err
 	}
-	d := &daemon{path: path, directory: file.Server.Directory, file: file, since: time.Now(), reloads: make(chan chan error), beats: make(chan struct{})}
+	d := &daemon{path: path, directory: file.Server.Directory, file: file, since: time.Now(), bound: memoryBound("/"), reloads: make(chan chan error), beats: make(chan struct{})}
 	if d.logs, d.log, err = openLog(logs, file); err != nil {
 		return err
 	}
@@ -116,7 +117,7 @@ func (d *daemon) serve(ctx context.Context, listeners []net.Listener) error {
 	go func() { served <- d.milter.Serve(ctx, listeners...) }()
 	d.log.Info("serving", "version", version, "policy", d.path, "hash", d.file.Hash, "mode", string(d.file.Mode), "listen", fmt.Sprint(d.listens))
 	d.tell(d.ready())
-	heap := newHeap()
+	heap := newHeap(d.bound)
 	follow := time.NewTicker(followEach)
 	defer follow.Stop()
 	for {
@@ -169,7 +170,7 @@ func (d *daemon) wire() error {
 	d.took(d.file, settings)
 	d.resumePause()
 	d.milter = milter.NewServer(milter.Config{
-		MaxSessions: d.file.Listen.Sessions, Logger: d.log, OnPanic: func(any, []byte) { d.metrics.Panic() },
+		MaxSessions: d.file.Listen.Sessions, Full: (&room{bound: d.bound, held: heldMemory}).none, Logger: d.log, OnPanic: func(any, []byte) { d.metrics.Panic() },
 		NewSession: func(net.Addr) milter.Handler { return d.filter.NewHandler() },
 	})
 	return nil

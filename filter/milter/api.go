@@ -140,6 +140,9 @@ type Config struct {
 	// connection's own goroutine, when the MTA begins to negotiate.
 	NewSession func(peer net.Addr) Handler
 
+	// Full reports whether there is no room for another session, such as no memory, whatever their number; nil for never.
+	Full func() bool
+
 	// MaxSessions bounds the sessions at a time; 0 means DefaultSessions. A client beyond it gets 421 4.3.2 at connect; when
 	// there are very many, the MTA's connection is closed at once.
 	MaxSessions int

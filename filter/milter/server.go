@@ -112,7 +112,7 @@ const overTimeout = 10 * time.Second
 func (s *Server) admit(ctx context.Context, accepted net.Conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	over := len(s.sessions)-s.over >= s.config.MaxSessions
+	over := len(s.sessions)-s.over >= s.config.MaxSessions || s.config.Full != nil && s.config.Full()
 	if over && s.over >= maxOver {
 		accepted.Close()
 		return
