@@ -112,10 +112,16 @@ func (c *client) send(subject string) (letters string, err error) {
 	return told.String(), err
 }
 
+// What a message is told: at RCPT, and by the fields that connect, HELO, MAIL and DATA bring; where it is spam, at RCPT and at the end.
+const (
+	toldOrdinary = 5
+	toldSpam     = 2
+)
+
 // whole checks that all that a session's messages were told is of one policy, and complete, and gives its letter.
-func whole(told string) (letter string, err error) {
-	if len(told) < 2 || strings.Trim(told, told[:1]) != "" {
-		return "", fmt.Errorf("a session was told %q: a mixture, or nothing", told)
+func whole(told string, letters int) (letter string, err error) {
+	if len(told) != letters || strings.Trim(told, told[:1]) != "" {
+		return "", fmt.Errorf("a session was told %q: a mixture, or not the %d letters that one policy says", told, letters)
 	}
 	return told[:1], nil
 }
@@ -172,7 +178,7 @@ func TestReloadUnderLoad(t *testing.T) {
 	}
 	load.stop(t)
 	again, err := first.send("two")
-	if got, wrong := whole(told + again); err != nil || wrong != nil || got != "A" {
+	if got, wrong := whole(told+again, 2*toldOrdinary); err != nil || wrong != nil || got != "A" {
 		t.Errorf("the session that began before all reloads: %v, %v, policy %q", err, wrong, got)
 	}
 	first.session.Close()
@@ -193,7 +199,7 @@ func checkInForce(t *testing.T, dir string, where place, letter string, refused 
 	}
 	defer c.session.Close()
 	told, err := c.send("x")
-	if got, wrong := whole(told); err != nil || wrong != nil || got != letter {
+	if got, wrong := whole(told, toldOrdinary); err != nil || wrong != nil || got != letter {
 		t.Fatalf("a new session: %v, %v, policy %q, want %q", err, wrong, got, letter)
 	}
 }
@@ -274,7 +280,7 @@ func (l *load) session(dir string) {
 		told += more
 		l.messages.Add(1)
 	}
-	letter, mixture := whole(told)
+	letter, mixture := whole(told, 2*toldOrdinary+toldSpam)
 	if err == nil {
 		err = mixture
 		c.session.Close()
@@ -302,5 +308,39 @@ func (l *load) stop(t *testing.T) {
 	}
 	if l.by["A"] == 0 || l.by["B"] == 0 || l.by["C"] > 0 {
 		t.Errorf("sessions by policy: %v; some of A and B, none of the broken C", l.by)
+	}
+}
+
+// TestMixturesAreSeen: what the test above looks for it would find: a session whose second message another policy decides, and one that is told less
+// than a policy says. The mixture is a real one: of two daemons with different policies.
+func TestMixturesAreSeen(t *testing.T) {
+	var clients []*client
+	for _, letter := range []string{"A", "B"} {
+		dir := startDaemonWith(t, func(dir string) string { return fmt.Sprintf(markedPolicy, dir, letter) })
+		c, err := dialMilter(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.session.Close()
+		clients = append(clients, c)
+	}
+	told := ""
+	for i, subject := range []string{"one", "spam", "three"} {
+		more, err := clients[i/2].send(subject) // the third message meets the other policy
+		if err != nil {
+			t.Fatal(err)
+		}
+		told += more
+	}
+	if _, err := whole(told, 2*toldOrdinary+toldSpam); err == nil || told != "AAAAAAABBBBB" {
+		t.Errorf("a session of two policies was told %q, which is taken for one: %v", told, err)
+	}
+	for _, mixed := range []string{"BAAAA", "AABAA", "AAAAB", "AAAA", "AAAAAA", "", "----A"} {
+		if _, err := whole(mixed, toldOrdinary); err == nil {
+			t.Errorf("%q is taken for the whole of one policy", mixed)
+		}
+	}
+	if letter, err := whole("BBBBB", toldOrdinary); err != nil || letter != "B" {
+		t.Errorf("the whole of a policy is taken for %q, %v", letter, err)
 	}
 }
