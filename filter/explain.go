@@ -186,18 +186,30 @@ func (w *words) verdict() (done, besides string) {
 	return done, besides
 }
 
+// recipients names whom a decision is about: one, or those of the message who met nothing of their own.
 func (w *words) recipients() string {
 	rec := w.x.Record
 	if i := w.x.Line; i != nil && i.Recipient >= 0 {
 		return "<" + rec.Recipients[i.Recipient].Address + ">"
 	}
-	switch n := len(rec.Recipients); n {
+	var shared []string
+	for i, one := range rec.Recipients {
+		if !one.Refused && lineOver(rec.Lines, i) == nil {
+			shared = append(shared, one.Address)
+		}
+	}
+	if shared == nil {
+		for _, one := range rec.Recipients {
+			shared = append(shared, one.Address)
+		}
+	}
+	switch n := len(shared); n {
 	case 0:
 		return "nobody yet"
 	case 1:
-		return "<" + rec.Recipients[0].Address + ">"
+		return "<" + shared[0] + ">"
 	default:
-		return fmt.Sprintf("<%s> and %d more", rec.Recipients[0].Address, n-1)
+		return fmt.Sprintf("<%s> and %d more", shared[0], n-1)
 	}
 }
 

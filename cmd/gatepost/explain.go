@@ -23,7 +23,8 @@ func newExplain() *cobra.Command {
 		Use:   "explain ID | --last",
 		Short: "Say why a message was refused, or taken, and what would have changed that",
 		Long: `Explain a decision of the last weeks. ID is the one that ends every refusal (id 7K3Q-9MXA)
-and stands in Gatepost-Id, or the MTA's queue id, or the Message-ID.
+and stands in Gatepost-Id, or the MTA's queue id, or the Message-ID: of several messages with
+the same the newest is explained, and the ids of the others are named.
 
 The first five lines are the answer for the phone: what was done, because of what, what
 would have made it different, the DNS answers as they were then, and the command that
@@ -34,21 +35,21 @@ Exit status 0: it was explained; 1: nothing is known of it; 2: the history canno
 		Example: "  gatepost explain 7K3Q-9MXA\n  gatepost explain '<20260505.1@mail.example.org>'\n  gatepost explain --last",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			if last == (len(args) == 1) {
+			if last == (len(args) == 1) || len(args) == 1 && strings.TrimSpace(args[0]) == "" {
 				return errors.New("name what to explain: an id, a queue id or a message id; or --last for the last that was not accepted, or that mode observe let through")
 			}
 			id := ""
 			if !last {
 				id = args[0]
 			}
-			x, err := explain(c.Context(), &where, id, recipient)
+			x, others, err := explain(c.Context(), &where, id, recipient)
 			if err != nil {
 				return err
 			}
 			if asJSON {
-				return printJSON(c, explanationJSON(x))
+				return printJSON(c, explanationJSON(x, others))
 			}
-			return printExplanation(c.OutOrStdout(), x)
+			return printExplanation(c.OutOrStdout(), x, others)
 		},
 	}
 	policyFlag(c, &where.policy)
@@ -59,11 +60,12 @@ Exit status 0: it was explained; 1: nothing is known of it; 2: the history canno
 	return c
 }
 
-// explain finds a record by an id, "" for the last that was not accepted, and explains it.
-func explain(ctx context.Context, where *pastPlace, id, recipient string) (*filter.Explanation, error) {
+// explain finds a record by an id, "" for the last that was not accepted, and explains it. Others are the ids of more records with that queue id or
+// message id.
+func explain(ctx context.Context, where *pastPlace, id, recipient string) (x *filter.Explanation, others []string, err error) {
 	r, err := where.open()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer r.Close()
 	var row *history.Row
@@ -73,22 +75,25 @@ func explain(ctx context.Context, where *pastPlace, id, recipient string) (*filt
 		err = answerNo{errors.New("everything in the history was accepted, and would have been in mode enforce")}
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
+	}
+	if others, err = r.Namesakes(ctx, row, id); err != nil {
+		return nil, nil, err
 	}
 	rec, err := r.Record(ctx, row)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	index, err := recipientIndex(rec, recipient, id == "")
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	file, err := recordedPolicy(ctx, r, rec.Policy, where.key())
-	x := filter.Explain(file, rec, index)
+	x = filter.Explain(file, rec, index)
 	if file == nil {
 		x.Trouble = err.Error()
 	}
-	return x, nil
+	return x, others, nil
 }
 
 // recipientIndex gives the recipient that is asked about; for the last that was not accepted, one that was refused, if the message itself was not.
@@ -114,10 +119,13 @@ func recipientIndex(rec *history.Record, address string, refused bool) (int, err
 }
 
 // printExplanation prints the answer in five lines, and below it what it rests on.
-func printExplanation(w io.Writer, x *filter.Explanation) error {
+func printExplanation(w io.Writer, x *filter.Explanation, others []string) error {
 	var out strings.Builder
 	for _, line := range [][2]string{{"what", x.What}, {"because", x.Because}, {"unless", x.Unless}, {"dns", x.DNS}, {"to mend", x.Mend}} {
 		fmt.Fprintf(&out, "%-8s %s\n", line[0], line[1])
+	}
+	if len(others) > 0 {
+		fmt.Fprintf(&out, "\nthe newest of several with this name; the others: gatepost explain %s\n", strings.Join(others, ", "))
 	}
 	printSteps(&out, x)
 	printRules(&out, x)
@@ -258,7 +266,7 @@ func printFindings(out *strings.Builder, findings []check.Finding) {
 }
 
 // explanationJSON gives an explanation with the names that JSON has.
-func explanationJSON(x *filter.Explanation) any {
+func explanationJSON(x *filter.Explanation, others []string) any {
 	type lookup struct {
 		Name   string `json:"name"`
 		Type   string `json:"type"`
@@ -286,6 +294,7 @@ func explanationJSON(x *filter.Explanation) any {
 	}
 	out := struct {
 		ID       string            `json:"id"`
+		Others   []string          `json:"others,omitempty"` // with the same queue id or message id
 		Time     time.Time         `json:"time"`
 		Policy   string            `json:"policy"`
 		What     string            `json:"what"`
@@ -299,7 +308,7 @@ func explanationJSON(x *filter.Explanation) any {
 		Facts    map[string]string `json:"facts,omitempty"`
 		Findings []finding         `json:"findings,omitempty"`
 	}{
-		ID: x.Record.ID, Time: x.Record.Time, Policy: x.Record.Policy, What: x.What, Because: x.Because, Unless: x.Unless, DNS: x.DNS, Mend: x.Mend,
+		ID: x.Record.ID, Others: others, Time: x.Record.Time, Policy: x.Record.Policy, What: x.What, Because: x.Because, Unless: x.Unless, DNS: x.DNS, Mend: x.Mend,
 		Steps: steps(x.Record), Trouble: x.Trouble, Facts: map[string]string{},
 	}
 	for _, f := range x.Facts {

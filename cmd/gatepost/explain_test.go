@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"database/sql"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -24,6 +26,13 @@ func recordUnder(t *testing.T, key []byte, names ...string) string {
 	t.Helper()
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "policy.toml"), "[server]\ndirectory = \""+dir+"\"\n")
+	recordInto(t, dir, key, names...)
+	return dir
+}
+
+// recordInto plays session files into the history in a folder.
+func recordInto(t *testing.T, dir string, key []byte, names ...string) {
+	t.Helper()
 	store, err := history.Open(history.Config{
 		Path: filepath.Join(dir, "history.db"), Keep: 400 * 24 * time.Hour * 10, Size: 1 << 30, Key: key, Now: func() time.Time { return testTime }, Log: slog.New(slog.DiscardHandler),
 	})
@@ -48,7 +57,6 @@ func recordUnder(t *testing.T, key []byte, names ...string) string {
 	if err := store.Close(); err != nil {
 		t.Fatal(err)
 	}
-	return dir
 }
 
 // lastID gives the id of the newest record whose row has a word.
@@ -120,6 +128,9 @@ func TestExplainFindsByAnyName(t *testing.T) {
 		{[]string{"explain", "--last", "--json"}, exitDone, `"dns": "TXT bank.example: found`},
 		{[]string{"explain", "ZZZZ-0000"}, exitNo, `nothing is known of "ZZZZ-0000"`},
 		{[]string{"explain"}, exitUse, "name what to explain"},
+		{[]string{"explain", ""}, exitUse, "name what to explain"}, // as of a variable that is empty
+		{[]string{"explain", "4fTEST0001"}, exitDone, "the newest of several with this name; the others: gatepost explain TEST-0002\n"},
+		{[]string{"explain", "4fTEST0001", "--json"}, exitDone, "\"others\": [\n    \"TEST-0002\""},
 		{[]string{"explain", "--last", "--directory", "/nowhere"}, exitUse, "there is no history to read"},
 	} {
 		if status, out := talk(t, dir, step.args...); status != step.status || !strings.Contains(out, step.want) {
@@ -147,5 +158,73 @@ func TestReadmeExplanation(t *testing.T) {
 		if want := strings.TrimSuffix(line, " ..."); !strings.Contains(out, want) {
 			t.Errorf("README shows %q, printed is\n%s", want, out)
 		}
+	}
+}
+
+// TestExplainRecipients: what is said of recipients with decisions of their own: put off, refused, taken behind three that were put off, and of a
+// message that is for several classes under the mildest of their decisions.
+func TestExplainRecipients(t *testing.T) {
+	split, mildest := recordCases(t, "put-off-three"), recordCases(t, "mixed-mildest")
+	for _, step := range []struct {
+		dir  string
+		args []string
+		want []string
+	}{
+		{split, []string{"explain", "TEST-0002"}, []string{"what     taken, where other recipients by themselves would have met 550 by authors at data; mail from <a@example.org> to <sales@example.net> and 1 more,",
+			"besides 452 to <u1@example.net>, 452 to <u2@example.net>, 452 to <u3@example.net>\n", "rcpt     <u3@example.net> -> 452\n", "rcpt     <u4@example.net>\n"}},
+		{split, []string{"explain", "TEST-0002", "--rcpt", "u4@example.net"}, []string{"what     taken, where other recipients by themselves would have met 550 by authors"}},
+		{split, []string{"explain", "--last"}, []string{"what     452 4.5.3 This recipient has rules of its own", "to <u3@example.net>", "it comes back by itself", "authors  550  waited for author.domain"}},
+		{split, []string{"history", "--since", "3650d"}, []string{"TEST-0002  none+452  -"}},
+		{split, []string{"history", "--since", "3650d", "--action", "452", "--json"}, []string{"\"apart\": [\n      \"452\"\n    ]"}},
+		{split, []string{"replay", "--since", "3650d", "MILDEST"}, []string{"3  452 -> accept  -  example.org  TEST-0002"}},
+		{mildest, []string{"explain", "TEST-0002"}, []string{"what     held, where other recipients by themselves would have met 550 by strict at data; mail from <a@example.org> to <strict@example.net> and 1 more,",
+			"besides 550 to <retired@example.net> by rule retired\n", "rule careful (rcpt.local = \"careful\""}},
+		{mildest, []string{"explain", "TEST-0002", "--rcpt", "retired@example.net"}, []string{"what     550 5.2.1 No longer here", "to <retired@example.net>, from", "gatepost mode observe --rule retired"}},
+		{mildest, []string{"explain", "TEST-0004"}, []string{"what     taken, where other recipients by themselves would have met 550 by strict at data"}},
+		{mildest, []string{"history", "--since", "3650d"}, []string{"TEST-0002  quarantine+550  careful"}},
+		{mildest, []string{"replay", "--since", "3650d", "MILDEST"}, []string{"1  accept -> 550      - -> authors        example.org  TEST-0004"}},
+	} {
+		other := filepath.Join(step.dir, "mildest.toml")
+		write(t, other, "mode = \"enforce\"\n[recipients]\nmixed = \"mildest\"\n[[rule]]\nname = \"authors\"\nwhen = 'rcpt.local != \"sales\" && author.domain == \"example.org\"'\nreply = \"550 5.7.1 no\"\n")
+		args := strings.Fields(strings.ReplaceAll(strings.Join(step.args, " "), "MILDEST", other))
+		status, out := talk(t, step.dir, args...)
+		for _, want := range step.want {
+			if status != exitDone || !strings.Contains(out, want) {
+				t.Errorf("gatepost %s: exit status %d, no %q in\n%s", strings.Join(args, " "), status, want, out)
+			}
+		}
+	}
+}
+
+// TestHistoryOfAnotherVersion: commands say that they cannot read it and what can; the daemon sets it aside and begins anew.
+func TestHistoryOfAnotherVersion(t *testing.T) {
+	dir := recordCases(t, "spoofed-reject")
+	path := filepath.Join(dir, "history.db")
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Exec("ALTER TABLE record RENAME COLUMN author TO writer"); err != nil {
+		t.Fatal(err)
+	}
+	db.Close()
+	for _, args := range []string{"explain --last", "history", "replay"} {
+		if status, out := talk(t, dir, strings.Fields(args)...); status != exitUse || !strings.Contains(out, "the history is that of another version of gatepost; use the one that the daemon runs") {
+			t.Errorf("gatepost %s: exit status %d\n%s", args, status, out)
+		}
+	}
+	var log bytes.Buffer
+	store, err := history.Open(history.Config{Path: path, Keep: time.Hour, Size: 1 << 30, Now: time.Now, Log: slog.New(slog.NewTextHandler(&log, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Close(); err != nil || !strings.Contains(log.String(), "the history is that of another version; it was set aside and begins anew") {
+		t.Errorf("%v\n%s", err, &log)
+	}
+	if aside, err := filepath.Glob(path + ".other-version-*"); err != nil || len(aside) == 0 {
+		t.Errorf("nothing was set aside: %v", err)
+	}
+	if status, out := talk(t, dir, "history"); status != exitDone {
+		t.Errorf("the new one: exit status %d\n%s", status, out)
 	}
 }

@@ -38,7 +38,8 @@ explain tells more of one line.
 
 --action takes what was done: a reply code, accept, none (taken, no rule decided), discard,
 quarantine, or left (the client left before anything was decided); would-550 finds what
-an observed rule would have done.`,
+an observed rule would have done. 452 behind none, as in none+452, says that some recipients
+were put off, or refused, and that the message itself was taken for the rest.`,
 		Example: "  gatepost history --since 2h --refused\n  gatepost history --sender partner.example --rule spoofed\n  gatepost history --since 7d --by rule\n  gatepost history --follow",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -115,7 +116,7 @@ func clientNetwork(text string) (netip.Prefix, error) {
 const rowHead = "TIME\tID\tDONE\tRULE\tCLIENT\tSENDER\tRECIPIENTS"
 
 func rowLine(row *history.Row) string {
-	cells := []string{row.Time.Format("01-02 15:04:05"), row.ID, row.Action, dash(row.Rule), row.Client, "<" + row.Sender + ">", dash(row.Recipients)}
+	cells := []string{row.Time.Format("01-02 15:04:05"), row.ID, strings.Join(append([]string{row.Action}, row.Apart...), "+"), dash(row.Rule), row.Client, "<" + row.Sender + ">", dash(row.Recipients)}
 	if row.Would != "" {
 		cells = append(cells, "would: "+row.Would)
 	}

@@ -5,10 +5,9 @@ import (
 	"context"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
-
-	"gatepost.example/filter/history"
 )
 
 // TestHistoryListsAndCounts: what an admin types, what is printed, and the exit status.
@@ -44,24 +43,50 @@ func TestHistoryListsAndCounts(t *testing.T) {
 	}
 }
 
-// TestHistoryFollows: what is decided later is printed too, each once.
+// TestHistoryFollows: what is decided later is printed too, each once, and of all only what the filters ask for.
 func TestHistoryFollows(t *testing.T) {
-	dir := recordCases(t, "spoofed-reject")
-	r, err := history.OpenReader(filepath.Join(dir, "history.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), 1300*time.Millisecond)
+	dir := recordCases(t, "spoofed-reject", "null-mx")
+	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	c := newHistory()
-	var out bytes.Buffer
-	c.SetOut(&out)
-	o := historyOptions{}
-	if err := o.watch(ctx, c, r); err != nil {
-		t.Fatal(err)
+	out, ended := &lockedBuffer{}, make(chan error, 1)
+	c := newRoot()
+	c.SetOut(out)
+	c.SetArgs([]string{"history", "--follow", "--policy", filepath.Join(dir, "policy.toml"), "--since", "3650d", "--rule", "spoofed"})
+	go func() { ended <- c.ExecuteContext(ctx) }()
+	await := func(lines int) {
+		t.Helper()
+		for range 400 {
+			if strings.Count(out.String(), "spoofed") == lines {
+				return
+			}
+			time.Sleep(25 * time.Millisecond)
+		}
+		t.Fatalf("want %d lines\n%s", lines, out)
 	}
-	if strings.Count(out.String(), "spoofed") != 1 {
-		t.Errorf("followed:\n%s", &out)
+	await(1)
+	recordInto(t, dir, nil, "null-mx", "spoofed-reject")
+	await(2)
+	time.Sleep(followPast + 200*time.Millisecond) // nothing comes twice
+	cancel()
+	if err := <-ended; err != nil || strings.Count(out.String(), "\n") != 2 || strings.Contains(out.String(), "null-mx") {
+		t.Errorf("%v, followed:\n%s", err, out)
 	}
+}
+
+// lockedBuffer is a buffer for one who writes and one who reads.
+type lockedBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
 }

@@ -85,7 +85,7 @@ func (d *daemon) pageStatus() page.Status {
 
 // pageExplain explains a record for the page.
 func (d *daemon) pageExplain(ctx context.Context, id string) (*page.Why, error) {
-	x, err := explain(ctx, d.past(), id, "")
+	x, _, err := explain(ctx, d.past(), id, "")
 	if err != nil {
 		return nil, err
 	}

@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -20,7 +20,10 @@ import (
 // This file is how commands reach the history: they read its file, whether the daemon runs or not.
 
 // pastPlace is where a command finds the history, as its flags say.
-type pastPlace struct{ policy, directory string }
+type pastPlace struct {
+	policy, directory string
+	hiding            []byte // the key of hidden addresses, nil where there is none
+}
 
 // directoryLine finds server.directory in a policy file.
 var directoryLine = regexp.MustCompile(`(?m)^\s*directory\s*=\s*["'](.*?)["']`)
@@ -38,20 +41,25 @@ func (p *pastPlace) open() (*history.Reader, error) {
 	}
 	file := &policyfile.File{Server: policyfile.Server{Directory: p.directory}}
 	r, err := history.OpenReader(historyPath(file))
-	if err != nil {
-		return nil, fmt.Errorf("%w; has the daemon run with [history] keep above 0, and may you read %s?", err, p.directory)
+	if err == nil {
+		if p.hiding, err = os.ReadFile(historyKey(file)); errors.Is(err, fs.ErrNotExist) {
+			err = nil // nothing is hidden
+		}
 	}
-	return r, nil
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		err = fmt.Errorf("%w; be root or in the group of %s", err, p.directory)
+	case errors.Is(err, fs.ErrNotExist):
+		err = fmt.Errorf("%w; has the daemon run with [history] keep above 0, and is it the policy's server.directory?", err)
+	}
+	if err != nil && r != nil {
+		err = errors.Join(err, r.Close())
+	}
+	return r, err
 }
 
 // key gives the key of hidden addresses, nil where there is none.
-func (p *pastPlace) key() []byte {
-	key, err := os.ReadFile(filepath.Join(p.directory, "history.key"))
-	if err != nil {
-		return nil
-	}
-	return key
-}
+func (p *pastPlace) key() []byte { return p.hiding }
 
 // settled is how long a record may take from its decision into the history's file.
 const settled = 1500 * time.Millisecond

@@ -74,6 +74,9 @@ in its memory.`,
 }
 
 func try(c *cobra.Command, o tryOptions, path string) error {
+	if o.json || o.store || c.Flags().Changed("since") {
+		return fmt.Errorf("%s is one message; --json, --store and --since go with a mailbox", path)
+	}
 	file, err := loadPolicy(o.policy)
 	if err != nil {
 		return err

@@ -3,6 +3,7 @@ package history
 import (
 	"database/sql"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -42,6 +43,7 @@ type Row struct {
 	Queue      string    `json:"queue,omitempty"`
 	Message    string    `json:"message_id,omitempty"`
 	Would      string    `json:"would,omitempty"`
+	Apart      []string  `json:"apart,omitempty"` // the replies that some recipients met, where the message met another end
 
 	seq, block int64
 	place      int
@@ -111,7 +113,19 @@ func (row *Row) scan(rows *sql.Rows) error {
 	err := rows.Scan(&row.seq, &row.block, &row.place, &at, &row.ID, &row.Queue, &row.Message, &row.Action, &row.Rule, &row.Spoken,
 		&row.Client, &row.Name, &row.Helo, &row.User, &row.Sender, &row.Recipients, &row.Author, &row.Would, &row.words, &row.accepted)
 	row.Time = time.UnixMilli(at)
+	row.Apart = apart(row.words, row.Action)
 	return err
+}
+
+// apart gives the reply codes among the words of a record, each once, but for what was done in the end.
+func apart(words, action string) (out []string) {
+	for _, word := range strings.Fields(words) {
+		isCode := len(word) == 3 && (word[0] == '4' || word[0] == '5') && strings.Trim(word, "0123456789") == ""
+		if isCode && word != action && !slices.Contains(out, word) {
+			out = append(out, word)
+		}
+	}
+	return out
 }
 
 func (row *Row) values() []any {

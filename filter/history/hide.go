@@ -36,7 +36,8 @@ func Key(path string) ([]byte, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		key = make([]byte, 32)
 		rand.Read(key) // never fails
-		err = os.WriteFile(path, key, 0o600)
+		// The group reads the history, and finds nobody in it without the key. The mode is that whatever the umask says.
+		err = errors.Join(os.WriteFile(path, key, 0o600), os.Chmod(path, 0o640))
 	}
 	if err == nil && len(key) < 16 {
 		err = errors.New("it is too short; remove it, and what was hidden under it can no longer be found by address")

@@ -29,11 +29,26 @@ func OpenReader(path string) (*Reader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("there is no history to read: %w", err)
 	}
+	if err := sameVersion(db); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
 	unpacker, err := newUnpacker()
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	return &Reader{db, unpacker}, nil
+}
+
+// sameVersion gives an error for a history that another version of this program writes.
+func sameVersion(db *sql.DB) error {
+	for _, read := range []string{columns + " FROM record", "first, last, records, core, detail FROM block"} {
+		rows, err := db.Query("SELECT " + read + " LIMIT 0")
+		if err != nil {
+			return fmt.Errorf("the history is that of another version of gatepost; use the one that the daemon runs: %w", err)
+		}
+		rows.Close()
+	}
+	return nil
 }
 
 // Close ends the reader.
@@ -153,6 +168,38 @@ func (r *Reader) Find(ctx context.Context, id string) (*Row, error) {
 		}
 	}
 	return nil, ErrNone
+}
+
+// maxNamesakes bounds the other records that a name stands for too.
+const maxNamesakes = 5
+
+// Namesakes gives the ids of the newest other records that have the queue id or the message id of a row's record, as a name for both.
+func (r *Reader) Namesakes(ctx context.Context, row *Row, name string) (ids []string, err error) {
+	bare := strings.Trim(strings.TrimSpace(name), "<>")
+	column := ""
+	switch bare {
+	case "":
+		return nil, nil
+	case row.Queue:
+		column = "queue"
+	case row.Message:
+		column = "message"
+	default:
+		return nil, nil // an id of ours is given once
+	}
+	rows, err := r.db.QueryContext(ctx, "SELECT id FROM record WHERE "+column+" = ? AND seq <> ? ORDER BY seq DESC LIMIT ?", bare, row.seq, maxNamesakes)
+	if err != nil {
+		return nil, fmt.Errorf("the history cannot be read: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return nil, fmt.Errorf("the history cannot be read: %w", err)
+		}
+		ids = append(ids, id)
+	}
+	return ids, rows.Err()
 }
 
 // LastRefused gives the row of the last record of which something was not accepted, or would not have been but for mode observe or a pause. What a

@@ -132,18 +132,45 @@ func columnsOf(db *sql.DB) (map[string]string, error) {
 	return out, rows.Err()
 }
 
-// ReadDatabase opens a SQLite file to read, also while a writer has it open. The error says when it is not there.
+// ReadDatabase opens a SQLite file to read, also while a writer has it open, and also for one who may read it but write nothing beside it. The error
+// says when it is not there or may not be read.
 func ReadDatabase(path string) (*sql.DB, error) {
-	if _, err := os.Stat(path); err != nil {
+	f, err := os.Open(path)
+	if err != nil {
 		return nil, err
 	}
-	query := url.Values{"mode": {"ro"}, "_pragma": {"busy_timeout(2000)"}}
-	return sql.Open("sqlite", "file:"+(&url.URL{Path: path}).EscapedPath()+"?"+query.Encode())
+	f.Close()
+	db, err := readable(path, url.Values{})
+	if err == nil {
+		return db, nil
+	}
+	if _, gone := os.Stat(path + "-wal"); errors.Is(gone, fs.ErrNotExist) { // no writer has it open: nobody has to make files beside it
+		return readable(path, url.Values{"immutable": {"1"}})
+	}
+	return nil, err
 }
 
-// makePrivate makes the file with rights for nobody else, before SQLite would.
+func readable(path string, query url.Values) (*sql.DB, error) {
+	query["mode"], query["_pragma"] = []string{"ro"}, []string{"busy_timeout(2000)"}
+	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: path}).EscapedPath()+"?"+query.Encode())
+	if err != nil {
+		return nil, err
+	}
+	var tables int
+	if err := db.QueryRow("SELECT count(*) FROM sqlite_master").Scan(&tables); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
+}
+
+// makePrivate makes the file with rights for nobody but owner and group, before SQLite would; the files beside it get the same.
 func makePrivate(path string) error {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o640)
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o640)
+	if errors.Is(err, fs.ErrExist) {
+		f, err = os.OpenFile(path, os.O_RDWR, 0)
+	} else if err == nil {
+		err = f.Chmod(0o640) // whatever the umask says: the group reads the history
+	}
 	if err != nil {
 		return err
 	}
@@ -164,7 +191,7 @@ func isCorrupt(err error) bool {
 func setAside(path, aside string) error {
 	for _, tail := range []string{"-wal", "-shm", ""} {
 		if err := os.Rename(path+tail, aside+tail); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("the corrupt file %s cannot be set aside: %w", filepath.Base(path), err)
+			return fmt.Errorf("%s cannot be set aside: %w", filepath.Base(path), err)
 		}
 	}
 	return nil
