@@ -170,17 +170,17 @@ func TestExplainRecipients(t *testing.T) {
 		args []string
 		want []string
 	}{
-		{split, []string{"explain", "TEST-0002"}, []string{"what     taken, where other recipients by themselves would have met 550 by authors at data; mail from <a@example.org> to <sales@example.net> and 1 more,",
+		{split, []string{"explain", "TEST-0002"}, []string{"what     taken at data, where other recipients by themselves would have met 550 by authors; mail from <a@example.org> to <sales@example.net> and 1 more,",
 			"besides 452 to <u1@example.net>, 452 to <u2@example.net>, 452 to <u3@example.net>\n", "rcpt     <u3@example.net> -> 452\n", "rcpt     <u4@example.net>\n"}},
-		{split, []string{"explain", "TEST-0002", "--rcpt", "u4@example.net"}, []string{"what     taken, where other recipients by themselves would have met 550 by authors"}},
+		{split, []string{"explain", "TEST-0002", "--rcpt", "u4@example.net"}, []string{"what     taken at data, where other recipients by themselves would have met 550 by authors"}},
 		{split, []string{"explain", "--last"}, []string{"what     452 4.5.3 This recipient has rules of its own", "to <u3@example.net>", "it comes back by itself", "authors  550  waited for author.domain"}},
 		{split, []string{"history", "--since", "3650d"}, []string{"TEST-0002  none+452  -"}},
 		{split, []string{"history", "--since", "3650d", "--action", "452", "--json"}, []string{"\"apart\": [\n      \"452\"\n    ]"}},
 		{split, []string{"replay", "--since", "3650d", "MILDEST"}, []string{"3  452 -> accept  -  example.org  TEST-0002"}},
-		{mildest, []string{"explain", "TEST-0002"}, []string{"what     held, where other recipients by themselves would have met 550 by strict at data; mail from <a@example.org> to <strict@example.net> and 1 more,",
+		{mildest, []string{"explain", "TEST-0002"}, []string{"what     held at data, where other recipients by themselves would have met 550 by strict; mail from <a@example.org> to <strict@example.net> and 1 more,",
 			"besides 550 to <retired@example.net> by rule retired\n", "rule careful (rcpt.local = \"careful\""}},
 		{mildest, []string{"explain", "TEST-0002", "--rcpt", "retired@example.net"}, []string{"what     550 5.2.1 No longer here", "to <retired@example.net>, from", "gatepost mode observe --rule retired"}},
-		{mildest, []string{"explain", "TEST-0004"}, []string{"what     taken, where other recipients by themselves would have met 550 by strict at data"}},
+		{mildest, []string{"explain", "TEST-0004"}, []string{"what     taken at data, where other recipients by themselves would have met 550 by strict"}},
 		{mildest, []string{"history", "--since", "3650d"}, []string{"TEST-0002  quarantine+550  careful"}},
 		{mildest, []string{"replay", "--since", "3650d", "MILDEST"}, []string{"1  accept -> 550      - -> authors        example.org  TEST-0004"}},
 	} {

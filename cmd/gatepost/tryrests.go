@@ -9,7 +9,6 @@ import (
 
 	"gatepost.example/filter"
 	"gatepost.example/filter/history"
-	"gatepost.example/filter/reputation"
 	"gatepost.example/policy"
 	"gatepost.example/policy/policyfile"
 )
@@ -35,10 +34,10 @@ func othersOf(file *policyfile.File) []other {
 		}
 	}
 	always := func(*history.Record) bool { return true }
-	add("client.reputation", policy.StringOf(reputation.Good), false, always)
-	add("client.reputation", policy.StringOf(reputation.Bad), true, always)
-	add("signer.reputation", policy.StringOf(reputation.Good), false, isSigned)
-	add("author.reputation", policy.StringOf(reputation.Good), false, isAuthors)
+	add("client.reputation", policy.StringOf("good"), false, always)
+	add("client.reputation", policy.StringOf("bad"), true, always)
+	add("signer.reputation", policy.StringOf("good"), false, isSigned)
+	add("author.reputation", policy.StringOf("good"), false, isAuthors)
 	add("author.known", policy.BoolOf(true), false, always)
 	add("memory.settled", policy.BoolOf(false), false, always)
 	add("sender.correspondent", policy.BoolOf(true), false, func(r *history.Record) bool { return r.Sender.Address != "" })
