@@ -23,7 +23,7 @@ help:
 	@echo "make postfix       tests with a real Postfix"
 	@echo "make sendmail      tests with a real Sendmail, in a Debian tree and a network of its own"
 	@echo "make faults        what must hold when things go wrong, for a moment each; make soak: for SOAK (1h), with more of each"
-	@echo "make page          the status page in a browser; make pictures: its pictures, in packaging/pictures"
+	@echo "make page          the status page in a browser; make pictures: its pictures and that of the demo, in packaging/pictures"
 	@echo "make conformance   the cases of other projects, where ../shared/cases is there"
 	@echo "make replay        a recorded day of DAY sessions (20000) and what three other policies would have made of it; RECORDS=1000000: how long so many take"
 	@echo "make simulate      a month of mail through the filter, under policy.toml and under fixed limits"
@@ -68,8 +68,9 @@ page: packages-needed build
 	GATEPOST_BINARY=$(CURDIR)/gatepost go test -count=1 -timeout 10m ./testdata/page
 
 pictures: packages-needed build
-	mkdir -p packaging/pictures
-	GATEPOST_PICTURES=$(CURDIR)/packaging/pictures GATEPOST_BINARY=$(CURDIR)/gatepost go test -count=1 -timeout 10m ./testdata/page
+	mkdir -p packaging/pictures .cache
+	go run ./testdata/demo >.cache/demo.txt
+	GATEPOST_DEMO=$(CURDIR)/.cache/demo.txt GATEPOST_PICTURES=$(CURDIR)/packaging/pictures GATEPOST_BINARY=$(CURDIR)/gatepost go test -count=1 -timeout 10m ./testdata/page
 
 DAY ?= 20000
 RECORDS ?=

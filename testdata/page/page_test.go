@@ -193,6 +193,7 @@ func TestPage(t *testing.T) {
 	s.picture("overview-dark", "/", 1280, 1500, "--blink-settings=preferredColorScheme=0")
 	s.picture("explanation", "/explain?id="+id, 1280, 1100)
 	fits(t, s.picture("phone", "/", 390, 2000), 390)
+	fits(t, s.picture("phone-policy", "/policy", 390, 1100), 390)
 	fits(t, s.picture("phone-explanation", "/explain?id="+id, 390, 1800), 390)
 }
 

@@ -80,6 +80,9 @@ func (p *Page) plots(ctx context.Context, month bool) ([]*plot, error) {
 	return plots, nil
 }
 
+// taken is what the plot calls mail that was let in.
+const taken = "taken"
+
 func (p *Page) draw(ctx context.Context, now time.Time, month bool) ([]*plot, error) {
 	step, steps := time.Hour, 24
 	until := now.Truncate(time.Hour).Add(time.Hour)
@@ -107,7 +110,11 @@ func (p *Page) draw(ctx context.Context, now time.Time, month bool) ([]*plot, er
 			return nil, err
 		}
 		for _, s := range sums {
-			one.into.add(s.Word, s.At, float64(s.N))
+			word := s.Word
+			if one.into == actions && (word == "none" || word == "accept") { // by no rule, or by one that says so
+				word = taken
+			}
+			one.into.add(word, s.At, float64(s.N))
 		}
 	}
 	out := []*plot{actions.finish(byAction), rules.finish(byNumber)}

@@ -85,7 +85,7 @@ func byNumber(_ string, n int) string { return fmt.Sprintf("c%d", n) }
 // byAction colours what was done to mail: green for taken, amber for put off, red for refused.
 func byAction(name string, n int) string {
 	switch {
-	case name == "none" || name == "accept":
+	case name == taken || name == "none" || name == "accept":
 		return "good"
 	case name == history.Left:
 		return "dim"
