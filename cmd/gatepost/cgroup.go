@@ -81,6 +81,23 @@ func (r *room) none() bool {
 	return r.tight
 }
 
+// What the daemon needs before the first session, and what one with a large message needs at most times. A Postfix passes on 100 KB of header
+// (header_size_limit), which the daemon has about twice while it decides.
+const (
+	ownMemory     = 48 << 20
+	sessionMemory = 256 << 10
+	fewSessions   = 16
+)
+
+// sessionsWithin gives how many sessions a bound of memory has room for, at most as many as are wanted: beyond them a client is told to come again,
+// before the kernel ends them all.
+func sessionsWithin(bound int64, wanted int) int {
+	if bound == 0 {
+		return wanted
+	}
+	return min(wanted, max(fewSessions, int((bound/8*7-ownMemory)/sessionMemory)))
+}
+
 // heldMemory gives what this process holds of its own, in bytes: what is resident without what files back (proc_pid_statm(5)).
 func heldMemory() int64 {
 	text, err := os.ReadFile("/proc/self/statm")

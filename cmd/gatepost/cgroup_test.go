@@ -34,6 +34,14 @@ func TestMemoryBound(t *testing.T) {
 			t.Errorf("%s: %d, want %d", c.name, got, c.want)
 		}
 	}
+	for _, c := range []struct {
+		bound        int64
+		wanted, want int
+	}{{0, 2000, 2000}, {1 << 30, 2000, 2000}, {256 << 20, 2000, 704}, {64 << 20, 2000, 32}, {16 << 20, 2000, 16}, {256 << 20, 10, 10}} {
+		if got := sessionsWithin(c.bound, c.wanted); got != c.want {
+			t.Errorf("%d bytes: %d of %d sessions, want %d", c.bound, got, c.wanted, c.want)
+		}
+	}
 	r := room{bound: 80, held: func() int64 { return 71 }}
 	if !r.none() || (&room{held: r.held}).none() || (&room{bound: 80, held: func() int64 { return 70 }}).none() {
 		t.Error("no room is when more than seven eighths are held, and never without a bound")

@@ -169,8 +169,12 @@ func (d *daemon) wire() error {
 	d.filter = filter.NewServer(settings, deps)
 	d.took(d.file, settings)
 	d.resumePause()
+	sessions := sessionsWithin(d.bound, d.file.Listen.Sessions)
+	if sessions < d.file.Listen.Sessions {
+		d.log.Warn("the memory of the control group is too small for listen.sessions; fewer are served at a time", "sessions", sessions, "memory", d.bound)
+	}
 	d.milter = milter.NewServer(milter.Config{
-		MaxSessions: d.file.Listen.Sessions, Full: (&room{bound: d.bound, held: heldMemory}).none, Logger: d.log, OnPanic: func(any, []byte) { d.metrics.Panic() },
+		MaxSessions: sessions, Full: (&room{bound: d.bound, held: heldMemory}).none, Logger: d.log, OnPanic: func(any, []byte) { d.metrics.Panic() },
 		NewSession: func(net.Addr) milter.Handler { return d.filter.NewHandler() },
 	})
 	return nil

@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -238,5 +239,49 @@ func TestDiskFull(t *testing.T) {
 	says(t, d, "all is well")
 	if err := d.Stop(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestReadOnly: when the disk turns read-only, as a kernel does after an error of the disk, mail goes on, what is lost is counted and said. A daemon
+// that begins on such a disk says why it does not, and what to do.
+func TestReadOnly(t *testing.T) {
+	if os.Getuid() != 0 {
+		unless(t, "a disk with an error is made by root only")
+	}
+	d := Start(t, Options{Zone: zone, Policy: shippedRules(t)})
+	if err := d.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	image := filepath.Join(d.Dir, "disk")
+	for _, words := range [][]string{{"truncate", "-s", "16M", image}, {"mkfs.ext4", "-q", "-F", image}} {
+		if out, err := exec.Command(words[0], words[1:]...).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %v\n%s", words, err, out)
+		}
+	}
+	if out, err := exec.Command("mount", "-o", "loop,errors=remount-ro", image, d.State()).CombinedOutput(); err != nil {
+		t.Logf("NOT TESTED: a disk that turns read-only; no image of a disk can be mounted here: %s", out)
+		return
+	}
+	t.Cleanup(func() { _ = exec.Command("umount", "-l", d.State()).Run() })
+	d.Begin()
+	serves(t, d, "at first")
+	device, err := exec.Command("findmnt", "-no", "SOURCE", d.State()).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join("/sys/fs/ext4", filepath.Base(strings.TrimSpace(string(device))), "trigger_fs_error"), []byte("1"), 0o200); err != nil {
+		t.Fatal(err)
+	}
+	for range 20 {
+		serves(t, d, "on a disk that turned read-only")
+	}
+	says(t, d, "WRONG", "the memory cannot be written", "the history cannot be written")
+	if lost, _ := d.Metric("gatepost_history_records_total", "lost"); lost == 0 {
+		t.Error("no record is counted as lost")
+	}
+	_ = d.Stop() // the last commit fails, and says so
+	out, code := d.Command("serve")
+	if code != 2 || !strings.Contains(out, d.State()) || !strings.Contains(out, "read-only") {
+		t.Errorf("to begin on it: exit status %d\n%s", code, out)
 	}
 }

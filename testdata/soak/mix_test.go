@@ -40,9 +40,21 @@ func (r *recent) add(now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.at = append(r.at, now)
-	if len(r.at) > 1000 && now.Sub(r.at[len(r.at)/2]) > moment {
+	if len(r.at) > 10_000 && now.Sub(r.at[len(r.at)/2]) > moment {
 		r.at = append(r.at[:0], r.at[len(r.at)/2:]...)
 	}
+}
+
+// until gives how often it happened before a time; of what is not forgotten, as short loads are.
+func (r *recent) until(then time.Time) (n int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, at := range r.at {
+		if at.Before(then) {
+			n++
+		}
+	}
+	return n
 }
 
 func (r *recent) since(then time.Time) (n int64) {
