@@ -1,0 +1,37 @@
+package filter
+
+import "net/netip"
+
+// Client is what the MTA says of a connection.
+type Client struct {
+	Addr       netip.Addr // never v4-mapped; zero when the client has none
+	Name       string     // verified name, "" when there is none
+	PTR        string     // what the address points to, "" when there is nothing
+	DaemonName string     // {daemon_name}: the service's name
+	DaemonPort string     // {daemon_port}: the service's port; "0" for local mail
+	MTA        string     // macro j: the MTA's own name
+	QueueID    string     // macro i: at connect only for local mail (Sendmail: for all)
+}
+
+// TLS is what the MTA says of the connection's encryption; zero without.
+type TLS struct {
+	Version, Cipher string
+	Bits            int
+}
+
+// Sender is what the MTA says at MAIL FROM.
+type Sender struct {
+	Address string // without brackets, "" for the null sender
+	User    string // login, "" without
+	Method  string // how the user logged in
+	QueueID string // macro i, where the MTA says it so early: Sendmail does
+	TLS     TLS
+}
+
+// Recipient is what the MTA says at RCPT TO.
+type Recipient struct {
+	Address  string // as typed, without brackets
+	Resolved string // {rcpt_addr}: the address that the MTA made of it (Sendmail: of a local user only the name); for a refused one the MTA's text
+	Mailer   string // {rcpt_mailer}: "error" for a refused one, and for accepted ones of virtual alias domains
+	Host     string // {rcpt_host}: for a refused one nothing but its enhanced code
+}
