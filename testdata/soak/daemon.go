@@ -46,6 +46,7 @@ type Options struct {
 	DNS    string   // lines of [dns]; "" for the zone's server with short times
 	Listen string   // more lines of [listen]
 	Server string   // more lines of [server]
+	Log    string   // more lines of [log]
 
 	Handover bool   // the milter socket is the test's, which outlives the process
 	Disk     string // the size of a disk of its own for the state; "" for none
@@ -142,8 +143,8 @@ func (d *Daemon) WritePolicy(o Options) {
 		o.DNS = fmt.Sprintf("servers = [%q]\ntimeout = \"500ms\"\nbudget = \"2s\"\n", d.DNS.Addr())
 	}
 	mode, policy := "enforce", o.Policy
-	text := fmt.Sprintf("mode = %q\n[listen]\nmilter = [\"inet:%s\"]\nadmin = \"unix:%s/admin.sock\"\nhttp = %q\n%s[server]\nname = \"mx.example.net\"\ndirectory = \"%s/state\"\n%s[dns]\n%s[log]\nformat = \"json\"\n%s",
-		mode, d.Milter, d.Dir, d.HTTP, o.Listen, d.Dir, o.Server, o.DNS, policy)
+	text := fmt.Sprintf("mode = %q\n[listen]\nmilter = [\"inet:%s\"]\nadmin = \"unix:%s/admin.sock\"\nhttp = %q\n%s[server]\nname = \"mx.example.net\"\ndirectory = \"%s/state\"\n%s[dns]\n%s[log]\nformat = \"json\"\n%s%s",
+		mode, d.Milter, d.Dir, d.HTTP, o.Listen, d.Dir, o.Server, o.DNS, o.Log, policy)
 	if err := os.WriteFile(d.PolicyFile(), []byte(text), 0o644); err != nil {
 		d.t.Fatal(err)
 	}
