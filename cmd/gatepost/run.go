@@ -78,6 +78,9 @@ func runDaemon(ctx context.Context, path string, logs io.Writer) error {
 	if d.logs, d.log, err = openLog(logs, file); err != nil {
 		return err
 	}
+	if os.Geteuid() == 0 {
+		d.log.Warn("gatepost runs as root and needs no right of root; start it as the user gatepost, as its unit for systemd does")
+	}
 	open, err := d.open()
 	if err != nil {
 		return err

@@ -223,3 +223,16 @@ func TestWatchdogNeedsTheMainLoop(t *testing.T) {
 		}
 	})
 }
+
+// TestUnitNeedsNoRoot: the daemon is never root under its unit, from its first instruction on, and can not become it (systemd.exec(5)).
+func TestUnitNeedsNoRoot(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "..", "packaging", "systemd", "gatepost.service"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{"User=gatepost", "NoNewPrivileges=yes", "CapabilityBoundingSet=", "AmbientCapabilities=", "UMask=0077"} {
+		if !strings.Contains(string(text), "\n"+line+"\n") {
+			t.Errorf("the unit has no line %q", line)
+		}
+	}
+}

@@ -50,7 +50,7 @@ func TestJunk(t *testing.T) {
 	long, _ := length(t)
 	rounds, crowd := 20, 300
 	if long {
-		rounds, crowd = 2000, 5000
+		rounds, crowd = 200, 5000
 	}
 	d := Start(t, Options{Zone: zone, Policy: shippedRules(t), Listen: "sessions = 200\n"})
 	serves(t, d, "at first")
