@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"gatepost.example/filter/history"
 	"gatepost.example/filter/limit"
 	"gatepost.example/filter/state"
 	"gatepost.example/policy"
@@ -18,6 +19,7 @@ type boundLimit struct {
 	policyfile.Limit
 	arithmetic *limit.Limit
 	fact       string
+	retry      string       // the fact that says when it will not be over any more
 	due        policy.Stage // at which its events are counted
 	wanted     bool         // a rule reads its facts
 }
@@ -38,7 +40,7 @@ func bindLimits(configured []policyfile.Limit) []boundLimit {
 				a.Rate[band] = rate.Second()
 			}
 		}
-		out[i] = boundLimit{Limit: l, arithmetic: a, fact: "over." + l.Name, due: max(l.Stage, natural[l.Count])}
+		out[i] = boundLimit{Limit: l, arithmetic: a, fact: "over." + l.Name, retry: "over." + l.Name + ".retry", due: max(l.Stage, natural[l.Count])}
 	}
 	return out
 }
@@ -215,9 +217,10 @@ func (s *Session) publishLimit(l *boundLimit, v limit.Verdict, o occasion) {
 	if o.refused {
 		return
 	}
+	retry := limit.Text(v.Retry)
 	s.publishMemory(l.fact, policy.BoolOf(v.Over), o.at)
-	s.publishMemory(l.fact+".retry", policy.StringOf(limit.Text(v.Retry)), o.at)
-	s.noteReading(l, o.at)
+	s.publishMemory(l.retry, policy.StringOf(retry), o.at)
+	s.noteReading(history.Reading{Limit: l.Name, At: o.at, Recipient: -1, Over: v.Over, Retry: retry})
 }
 
 // keyOf gives the key of a limit, "" where it does not apply, and the client's band.

@@ -87,7 +87,7 @@ func (p *past) answers(s *Session, q *question, o occasion) bool {
 			continue
 		}
 		s.publishMemory(q.limit.fact, policy.BoolOf(r.Over), o.at)
-		s.publishMemory(q.limit.fact+".retry", policy.StringOf(r.Retry), o.at)
+		s.publishMemory(q.limit.retry, policy.StringOf(r.Retry), o.at)
 		return true
 	}
 	switch {
@@ -95,7 +95,7 @@ func (p *past) answers(s *Session, q *question, o occasion) bool {
 	case q.key == "":
 		s.publishLimit(q.limit, limit.Verdict{}, o)
 	default:
-		p.absent = append(p.absent, q.limit.fact, q.limit.fact+".retry")
+		p.absent = append(p.absent, q.limit.fact, q.limit.retry)
 	}
 	return true
 }

@@ -104,7 +104,7 @@ func (s *Server) Reload(settings *Settings) {
 	}
 	for i := range settings.limits {
 		l := &settings.limits[i]
-		l.wanted = p.Wants([]policy.Fact{{Name: l.fact}, {Name: l.fact + ".retry"}})
+		l.wanted = p.Wants([]policy.Fact{{Name: l.fact}, {Name: l.retry}})
 		settings.countsNewcomers = settings.countsNewcomers || l.Count == policyfile.CountFirstTime
 		for _, name := range append(l.needs(), l.Per...) {
 			if owner, isCheck := settings.owner[name]; isCheck {

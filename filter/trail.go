@@ -77,12 +77,9 @@ func (s *Session) noteMemory() {
 }
 
 // noteReading notes a limit as it was published.
-func (s *Session) noteReading(l *boundLimit, at policy.Stage) {
+func (s *Session) noteReading(r history.Reading) {
 	if s.server.history == nil || s.conn.relay {
 		return
-	}
-	r := history.Reading{
-		Limit: l.Name, At: at, Recipient: -1, Over: s.conn.evidence.Text(l.fact) == "true", Retry: s.conn.evidence.Text(l.fact + ".retry"),
 	}
 	if s.msg == nil {
 		s.conn.trail.readings = append(s.conn.trail.readings, r)
@@ -92,7 +89,7 @@ func (s *Session) noteReading(l *boundLimit, at policy.Stage) {
 		s.msg.trail.readings = make([]history.Reading, 0, len(s.settings.limits))
 	}
 	t := &s.msg.trail
-	if at == policy.Rcpt {
+	if r.At == policy.Rcpt {
 		if t.dropped > 0 {
 			return
 		}
