@@ -203,7 +203,11 @@ func (w *words) recipients() string {
 			shared = append(shared, one.Address)
 		}
 	}
-	switch n := len(shared); n {
+	n := len(shared)
+	if n == len(rec.Recipients) {
+		n += rec.Dropped // those that were not kept
+	}
+	switch n {
 	case 0:
 		return "nobody yet"
 	case 1:

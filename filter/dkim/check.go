@@ -3,6 +3,7 @@ package dkim
 import (
 	"context"
 	"crypto"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -59,7 +60,7 @@ func (dkim) Start(in *check.Input) func(context.Context) check.Outcome {
 			resolve.Ahead(in.Resolver, a.KeyName(), resolve.TXT)
 		}
 	}
-	now, resolver, done := in.Now, in.Resolver, in.Body.Done()
+	now, resolver, done, cut := in.Now, in.Resolver, in.Body.Done(), in.Header.Truncated()
 	return func(ctx context.Context) check.Outcome {
 		fetch(ctx, resolver, attempts)
 		select {
@@ -71,6 +72,9 @@ func (dkim) Start(in *check.Input) func(context.Context) check.Outcome {
 		case <-done:
 		default:
 			ended = false
+		}
+		if len(attempts) == 0 {
+			return unsigned(cut)
 		}
 		return conclude(attempts, now, ended)
 	}
@@ -134,12 +138,17 @@ func fetch(ctx context.Context, r resolve.Resolver, attempts []*attempt) {
 	}
 }
 
-// conclude judges every signature.
-func conclude(attempts []*attempt, now time.Time, ended bool) check.Outcome {
-	if len(attempts) == 0 {
-		f := check.Finding{Method: "dkim", Result: string(None)}
-		return outcome(None, nil, []check.Finding{f})
+// unsigned is the outcome where no signature was seen. Of a header that was cut nobody knows what else it has.
+func unsigned(cut bool) check.Outcome {
+	f := check.Finding{Method: "dkim", Result: string(None)}
+	if cut {
+		f.Code, f.Detail = CodeHeaderTooLarge, fmt.Sprintf("the header has over %d bytes: what is beyond was not looked at", message.MaxHeader)
 	}
+	return outcome(None, nil, []check.Finding{f})
+}
+
+// conclude judges every signature; there is one at least.
+func conclude(attempts []*attempt, now time.Time, ended bool) check.Outcome {
 	best, domains := None, []string(nil)
 	findings := make([]check.Finding, len(attempts))
 	for i, a := range attempts {

@@ -11,6 +11,13 @@ import (
 	"time"
 )
 
+// bounds are the words in which an explanation names the bound that a hostile mail met; those that are not here meet none.
+var bounds = map[string]string{
+	"1,000 signatures":  "980 more signatures: only 20 are tried",
+	"10,000 recipients": "and 9999 more",
+	"a header of 2 MB":  "the header has over 1048576 bytes: what is beyond was not looked at",
+}
+
 // TestHostileMail: each gets a decision, its forged results go, and who comes after it is served.
 func TestHostileMail(t *testing.T) {
 	d := Start(t, Options{Zone: zone, Policy: shippedRules(t)})
@@ -25,6 +32,11 @@ func TestHostileMail(t *testing.T) {
 			}
 			if a.Code >= 500 && name != "nested comments" {
 				t.Errorf("refused: %d %s", a.Code, a.Text)
+			}
+			lines := d.Lines("decision")
+			out, _ := d.Command("explain", fmt.Sprint(lines[len(lines)-1]["id"]))
+			if bound := bounds[name]; !strings.Contains(out, bound) {
+				t.Errorf("the explanation does not name the bound %q:\n%s", bound, tail(out, 3000))
 			}
 			serves(t, d, "after it")
 		})

@@ -103,6 +103,12 @@ func hostile() map[string]Mail {
 		}
 	})
 	add("a field of 1 MB", func(m *Mail) { m.Header = append(m.Header, [2]string{"X-Large", " " + strings.Repeat("a ", 500_000)}) })
+	add("a header of 2 MB", func(m *Mail) {
+		for range 40 {
+			m.Header = append(m.Header, [2]string{"X-Large", " " + strings.Repeat("a ", 25_000)})
+		}
+		m.Header = append(m.Header, [2]string{"DKIM-Signature", " v=1; a=rsa-sha256; d=good.example; s=s; h=from; bh=AAAA; b=AAAA"})
+	})
 	add("10,000 recipients", func(m *Mail) {
 		m.Recipients = nil
 		for i := range 10_000 {
