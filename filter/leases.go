@@ -14,16 +14,21 @@ import (
 // sessions are still there: those of a machine that died stop counting by themselves, and one that lasts for hours goes on.
 type leases struct {
 	mu   sync.Mutex
-	open map[state.Step]bool // the steps that end them
+	open map[lease]state.Step // the steps that end them
 }
+
+// lease names one of them.
+type lease struct{ table, key, session string }
+
+func leaseOf(leave state.Step) lease { return lease{leave.Table, leave.Key, leave.Session} }
 
 func (l *leases) add(leave state.Step) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.open == nil {
-		l.open = map[state.Step]bool{}
+		l.open = map[lease]state.Step{}
 	}
-	l.open[leave] = true
+	l.open[leaseOf(leave)] = leave
 }
 
 // remove forgets sessions before they leave. It waits for a renewal that is under way: one that came after the end would count for nobody.
@@ -31,7 +36,7 @@ func (l *leases) remove(all []state.Step) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, leave := range all {
-		delete(l.open, leave)
+		delete(l.open, leaseOf(leave))
 	}
 }
 
@@ -39,7 +44,7 @@ func (l *leases) all() []state.Step {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	out := make([]state.Step, 0, len(l.open))
-	for leave := range l.open {
+	for _, leave := range l.open {
 		out = append(out, leave)
 	}
 	return out
@@ -51,7 +56,7 @@ func (l *leases) renew(some []state.Step, tell func([]state.Step)) {
 	defer l.mu.Unlock()
 	var steps []state.Step
 	for _, leave := range some {
-		if l.open[leave] {
+		if _, open := l.open[leaseOf(leave)]; open {
 			steps = append(steps, limit.Renew(leave))
 		}
 	}

@@ -29,6 +29,7 @@ type Session struct {
 // room is memory that sessions use one after the other, each part for no longer than the function that fills it.
 type room struct {
 	steps    []state.Step
+	putOff   []state.Step
 	ready    []question
 	findings []check.Finding
 	results  []authres.Result
@@ -66,7 +67,7 @@ func (s *Session) Connect(c Client) Response {
 	}
 	set := s.settings
 	s.room = s.server.rooms.Get().(*room)
-	s.conn = connection{Client: c, id: s.newID(), now: s.present(), evidence: s.server.newEvidence(set.Policy), walk: set.Policy.NewWalk()}
+	s.conn = connection{Client: c, id: s.newID(), now: s.present(), evidence: s.server.newEvidence(set.Policy), walk: set.Policy.NewWalk(), putOff: s.room.putOff}
 	s.conn.paused = s.pausedAt(s.conn.now)
 	s.conn.trail.event()
 	s.conn.tasks = make(tasks, len(s.settings.checks))
@@ -363,6 +364,8 @@ func (s *Session) Close() {
 	s.remember(s.conn.leaving)
 	s.conn.leaving = nil
 	if s.room != nil {
+		clear(s.conn.putOff[:cap(s.conn.putOff)])
+		s.room.putOff, s.conn.putOff = s.conn.putOff[:0], nil
 		s.server.rooms.Put(s.room)
 		s.room = nil
 	}

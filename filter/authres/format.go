@@ -15,6 +15,7 @@ const (
 // printable ASCII whatever the results hold: control and other characters become a question mark, long values are cut.
 func Format(f Field) string {
 	var b strings.Builder
+	b.Grow(512) // what most fields need
 	b.WriteString(name(f.ID))
 	if f.Version > 0 {
 		b.WriteString(" " + strconv.Itoa(f.Version))
@@ -23,11 +24,13 @@ func Format(f Field) string {
 		return b.String() + "; none" // RFC 8601 2.2: no-result
 	}
 	for _, r := range f.Results[:min(len(f.Results), maxResults)] {
-		b.WriteString(";\n\t" + keyword(r.Method))
+		b.WriteString(";\n\t")
+		b.WriteString(keyword(r.Method))
 		if r.Version > 0 {
 			b.WriteString("/" + strconv.Itoa(r.Version))
 		}
-		b.WriteString("=" + keyword(r.Value))
+		b.WriteByte('=')
+		b.WriteString(keyword(r.Value))
 		line := 0
 		if r.Reason != "" {
 			b.WriteString(" reason=" + value(r.Reason))
@@ -36,12 +39,14 @@ func Format(f Field) string {
 			if p.Value == "" {
 				continue
 			}
-			text := keyword(p.Type) + "." + keyword(p.Name) + "=" + value(p.Value)
-			if line += len(text); line > 500 {
+			kind, name, text := keyword(p.Type), keyword(p.Name), value(p.Value)
+			if line += len(kind) + len(".") + len(name) + len("=") + len(text); line > 500 {
 				b.WriteString("\n\t")
 				line = 0
 			}
-			b.WriteString(" " + text)
+			for _, part := range [...]string{" ", kind, ".", name, "=", text} {
+				b.WriteString(part)
+			}
 		}
 	}
 	return b.String()

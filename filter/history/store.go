@@ -150,7 +150,7 @@ func (s *Store) Close() error {
 // to keep thousands of them in memory costs more than to write them.
 const (
 	commitEach = time.Second
-	enterMost  = 64
+	enterMost  = 32
 	writeTime  = 10 * time.Second
 )
 

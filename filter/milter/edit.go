@@ -20,7 +20,7 @@ func (e *editor) may(action uint32) error {
 	return nil
 }
 
-// value cleans and judges a field. An MTA that gives us the blank behind the colon wants it back from us.
+// value cleans and judges a field.
 func (e *editor) value(action uint32, name, value string) (string, error) {
 	if err := e.may(action); err != nil {
 		return "", err
@@ -31,11 +31,7 @@ func (e *editor) value(action uint32, name, value string) (string, error) {
 	if len(value) > MaxValue {
 		return "", fmt.Errorf("the value of %s has over %d bytes", name, MaxValue)
 	}
-	value = folded(value)
-	if e.parts&leadingSpace != 0 {
-		value = " " + value
-	}
-	return value, nil
+	return folded(value), nil
 }
 
 func isName(name string) error {
@@ -45,17 +41,25 @@ func isName(name string) error {
 	return nil
 }
 
-// field writes a frame that names a field: where it stands, unless index is below 0, name and value.
+// field writes a frame that names a field: where it stands, unless index is below 0, name and value. An MTA that gives us the blank behind
+// the colon wants it back from us.
 func (e *editor) field(code byte, index int, name, value string) error {
+	e.edit(code, index, name, value, e.parts&leadingSpace != 0)
+	return nil
+}
+
+func (e *editor) edit(code byte, index int, name, value string, blank bool) {
 	c := e.conn
 	start := c.begin(code)
 	if index >= 0 {
 		c.out = binary.BigEndian.AppendUint32(c.out, uint32(index))
 	}
 	c.out = append(append(c.out, name...), 0)
+	if blank {
+		c.out = append(c.out, ' ')
+	}
 	c.out = append(append(c.out, value...), 0)
 	c.end(start)
-	return nil
 }
 
 // AddHeader implements Editor.
@@ -93,7 +97,8 @@ func (e *editor) DeleteHeader(name string, index int) error {
 	if err := isName(name); err != nil {
 		return err
 	}
-	return e.field(codeChangeHeader, max(index, 0), name, "")
+	e.edit(codeChangeHeader, max(index, 0), name, "", false)
+	return nil
 }
 
 // Quarantine implements Editor.
@@ -110,15 +115,20 @@ func (e *editor) Quarantine(reason string) error {
 // folded makes control characters blanks, but for folds: a line feed before a blank, so that no value can begin a field of its own.
 func folded(value string) string {
 	value = strings.ReplaceAll(value, "\r\n", "\n")
-	if strings.IndexFunc(value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) < 0 {
-		return value
-	}
-	out := []byte(value)
-	for i, c := range out {
-		fold := c == '\n' && i+2 < len(out) && (out[i+1] == ' ' || out[i+1] == '\t')
-		if c < ' ' && c != '\t' && !fold || c == 0x7f {
-			out[i] = ' '
+	var out []byte // value with blanks; nil while there are none
+	for i := range len(value) {
+		c := value[i]
+		fold := c == '\n' && i+2 < len(value) && (value[i+1] == ' ' || value[i+1] == '\t')
+		if c >= ' ' && c != 0x7f || c == '\t' || fold {
+			continue
 		}
+		if out == nil {
+			out = []byte(value)
+		}
+		out[i] = ' '
+	}
+	if out == nil {
+		return value
 	}
 	return string(out)
 }

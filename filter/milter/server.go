@@ -149,7 +149,6 @@ func (s *Server) serve(a accession) {
 	timer := time.NewTimer(idleTime)
 	defer timer.Stop()
 	for {
-		deepen()
 		s.run(a.ctx, a.conn, a.over)
 		timer.Reset(idleTime)
 		select {
@@ -161,18 +160,6 @@ func (s *Server) serve(a accession) {
 		}
 	}
 }
-
-// deepen makes the goroutine's stack as large as a session needs. While nothing stands on it that is cheap; in the midst of a check each
-// doubling moves all that does, and the collector halves the stacks of those that wait.
-//
-//go:noinline
-func deepen() byte {
-	var room [stackRoom]byte
-	return room[len(room)-1]
-}
-
-// stackRoom is what a session uses of its stack at most, within that of goroutines of the next power of two.
-const stackRoom = 12 << 10
 
 func (s *Server) run(ctx context.Context, c *conn, over bool) {
 	defer s.work.Done()
