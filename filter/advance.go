@@ -129,7 +129,7 @@ func (s *Session) advance(at policy.Stage, w *policy.Walk, step func(*policy.Evi
 			return
 		}
 		if !s.publishAwaited(waits, at) {
-			s.lacks(waits)
+			s.lacks(waits, at)
 			return
 		}
 	}

@@ -131,13 +131,14 @@ func firstOf(a, b string) string {
 	return b
 }
 
-// lacks notes that a decision waits for facts and none of them can come: where one of them was not recorded, nobody knows.
-func (s *Session) lacks(waits []string) {
+// lacks notes that a decision waits at a stage for facts and none of them can come: where one of them could have been known by then and was not
+// recorded, nobody knows.
+func (s *Session) lacks(waits []string, at policy.Stage) {
 	if s.past == nil {
 		return
 	}
 	for _, name := range waits {
-		if slices.Contains(s.past.absent, name) {
+		if f, ok := s.settings.Vocabulary.Fact(name); slices.Contains(s.past.absent, name) && (!ok || f.Stage <= at) {
 			s.past.unknown = firstOf(s.past.unknown, name)
 		}
 	}

@@ -67,7 +67,12 @@ func (r *Replayer) Decide(rec *history.Record) Replayed {
 
 func (r *Replayer) session(rec *history.Record) *Session {
 	s := r.server.NewSession()
-	s.past = &past{record: rec, recount: r.recount, absent: slices.Clip(r.compared)}
+	s.past = &past{record: rec, recount: r.recount}
+	for _, fact := range r.compared {
+		if slices.ContainsFunc(textsOf(rec, fact), func(text string) bool { return strings.HasPrefix(text, history.Mark) }) {
+			s.past.absent = append(s.past.absent, fact)
+		}
+	}
 	return s
 }
 

@@ -281,7 +281,7 @@ func (s *Session) finish(t *transaction) {
 			break
 		}
 		if !s.publishAwaited(waits, policy.Data) {
-			s.lacks(waits)
+			s.lacks(waits, policy.Data)
 			s.publishMissing(waits)
 		}
 	}

@@ -43,7 +43,11 @@ func arrivalOf(header *message.Header, file *policyfile.File) (arrival, error) {
 			continue
 		}
 		t := message.ReadTrace(f.Value)
-		if t.From && !t.Addr.IsValid() && !t.User && !handsOver(t.With) {
+		if handsOver(t.With) {
+			a.added = i + 1 // never a stranger's, wherever the mail store stands
+			continue
+		}
+		if t.From && !t.Addr.IsValid() && !t.User {
 			return a, errNoAddress
 		}
 		a.took(t)
@@ -60,7 +64,7 @@ func arrivalOf(header *message.Header, file *policyfile.File) (arrival, error) {
 	return a, a.sender(header)
 }
 
-// handsOver reports whether a protocol is one by which a machine hands mail to its own mail store.
+// handsOver reports whether a protocol is one by which a machine hands mail to its own mail store (RFC 2033: not for use over wide networks).
 func handsOver(with string) bool { return with == "LMTP" || with == "LMTPS" || with == "LOCAL" }
 
 // took makes the client of a Received field that of the message.

@@ -38,10 +38,11 @@ func newTry() *cobra.Command {
 if it came in now: what would be decided, by which rule, on which findings and facts, and
 the header its recipients would see. Nothing is sent and nothing is remembered.
 
-Of a Maildir with its folders, a directory with several Maildirs below it, or an mbox
-file, every message that was delivered within --since is evaluated: how many of each
-folder would be taken, tagged, put off or refused, and which would end otherwise than
-where they lie, in groups with examples.
+Of a Maildir with its folders, an mbox file, or a directory with several of either or with
+.eml files below it (/var/vmail, /var/mail), every message that was delivered within
+--since is evaluated: how many of each folder would be taken, tagged, put off or refused,
+and which would end otherwise than where they lie, in groups with examples, and with what
+of the memory of then, which no mailbox tells, would have changed that.
 
 How a message came is read from its own Received fields: from the topmost one down, past
 the machines in trust.networks; the sender from Return-Path. What was

@@ -170,6 +170,8 @@ func TestTryMbox(t *testing.T) {
 		"From: a@firm.example\n\nno Received\n",
 		"Return-Path: <a@firm.example>\nReceived: from mail.firm.example by mx.example.net with ESMTP id 4F; x\n" + received + "From: a@firm.example\n\nno address\n",
 		received + "From: a@firm.example\n\nno sender\n",
+		// The mail store stands on another machine, whose address is none of trust.networks.
+		"Return-Path: <a@firm.example>\nReceived: from mx.example.net ([198.51.100.80])\n\tby store.example.net with LMTP id 7x; x\n" + received + "From: a@firm.example\n\nhello\n",
 	} {
 		fmt.Fprintf(&box, "From a@firm.example %s\n%s\n", time.Now().UTC().Format(time.ANSIC), text)
 	}
@@ -180,7 +182,7 @@ func TestTryMbox(t *testing.T) {
 		t.Fatalf("exit status %d\n%s", status, &out)
 	}
 	for _, want := range []string{
-		": 5 messages since", "         5      2       0     0         0        0          0        3  Archive\n",
+		": 6 messages since", "         6      3       0     0         0        0          0        3  Archive\n",
 		"1: a Received field of our own machines names no address\n", "1: neither Return-Path nor a Received field tells the sender\n", "1: no Received field tells who the client was\n",
 	} {
 		if !strings.Contains(out.String(), want) {
@@ -190,6 +192,15 @@ func TestTryMbox(t *testing.T) {
 	out.Reset()
 	if status := execute([]string{"try", "--policy", dir + "/policy.toml", dir + "/Archive#2"}, &out, &out); status != exitDone || !strings.Contains(out.String(), `client.ip          = "192.0.2.1"`) || !strings.Contains(out.String(), "spf=pass smtp.mailfrom=firm.example") {
 		t.Errorf("one of them: exit status %d\n%s", status, &out)
+	}
+	out.Reset()
+	if status := execute([]string{"try", "--policy", dir + "/policy.toml", dir + "/Archive#6"}, &out, &out); status != exitDone || !strings.Contains(out.String(), `client.ip          = "192.0.2.1"`) {
+		t.Errorf("by way of the mail store: exit status %d\n%s", status, &out)
+	}
+	write(t, dir+"/one.eml", "Return-Path: <a@firm.example>\n"+received+"\nhello\n")
+	out.Reset()
+	if status := execute([]string{"try", "--json", "--policy", dir + "/policy.toml", dir + "/one.eml"}, &out, &out); status != exitUse || !strings.Contains(out.String(), "is one message; --json, --store and --since go with a mailbox") {
+		t.Errorf("one message in JSON: exit status %d\n%s", status, &out)
 	}
 	for args, want := range map[string]string{"--since x": "write for example 12h or 30d", "--ip 192.0.2.1": "the other flags go with one message"} {
 		out.Reset()

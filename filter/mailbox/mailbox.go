@@ -1,4 +1,4 @@
-// Package mailbox reads delivered mail where it lies: a Maildir with its folders, a tree of several Maildirs, or an mbox file. It writes nothing.
+// Package mailbox reads delivered mail where it lies: a Maildir with its folders, an mbox file, or a tree of several of either. It writes nothing.
 //
 //	mailbox.go  what kind of place a path is, and a walk over its messages
 //	maildir.go  Maildir and Maildir++ (folders as .Junk), and folders as directories
@@ -15,14 +15,17 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/klauspost/compress/zstd"
 )
 
 // Message is one delivered message.
 type Message struct {
 	Name   string    // the file, or "file#3" for the third message of an mbox
-	Folder string    // "INBOX", "Junk", "Archive.2026"; of an mbox its file's name
+	Folder string    // "INBOX", "Junk", "Archive.2026"; of an mbox its file's name, among several "INBOX" where that name is a user's
 	Time   time.Time // when it was delivered
 	Text   []byte    // as it lies there
 }
@@ -51,14 +54,17 @@ func IsMailbox(path string) (bool, error) {
 }
 
 // Walk visits every message that was delivered at since or later, folder by folder, in the order of names. What cannot be read is handed to
-// failed, and the walk goes on. It ends at the first error that visit gives.
+// failed, and the walk goes on. It ends at the first error that visit gives. A directory in which nothing is a mailbox is an error.
 func Walk(path string, since time.Time, visit func(Message) error, failed func(name string, err error)) error {
 	info, err := os.Stat(path)
 	switch {
 	case err != nil:
 		return err
 	case !info.IsDir():
-		return walkMbox(path, since, visit, failed)
+		return walkMbox(path, filepath.Base(path), since, visit, failed)
+	}
+	if path, err = filepath.EvalSymlinks(path); err != nil {
+		return err
 	}
 	return walkTree(path, since, visit, failed)
 }
@@ -95,7 +101,7 @@ func Pick(name string) (text []byte, named bool, err error) {
 	return nil, true, err
 }
 
-// readFile reads a whole message; one that the mail store has compressed with gzip is unpacked.
+// readFile reads a whole message; one that the mail store has compressed, with gzip or zstd, is unpacked.
 func readFile(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -103,15 +109,22 @@ func readFile(path string) ([]byte, error) {
 	}
 	defer f.Close()
 	in := bufio.NewReader(f)
-	magic, _ := in.Peek(2)
-	if !bytes.Equal(magic, []byte{0x1f, 0x8b}) {
-		return readBounded(in)
+	switch magic, _ := in.Peek(4); {
+	case bytes.HasPrefix(magic, []byte{0x1f, 0x8b}):
+		unpacked, err := gzip.NewReader(in)
+		if err != nil {
+			return nil, err
+		}
+		return readBounded(unpacked)
+	case bytes.Equal(magic, []byte{0x28, 0xb5, 0x2f, 0xfd}):
+		unpacked, err := zstd.NewReader(in, zstd.WithDecoderMaxMemory(2*MaxMessage), zstd.WithDecoderConcurrency(1))
+		if err != nil {
+			return nil, err
+		}
+		defer unpacked.Close()
+		return readBounded(unpacked)
 	}
-	unpacked, err := gzip.NewReader(in)
-	if err != nil {
-		return nil, err
-	}
-	return readBounded(unpacked)
+	return readBounded(in)
 }
 
 func readBounded(r io.Reader) ([]byte, error) {

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/klauspost/compress/zstd"
 )
 
 func put(t *testing.T, path, text string) {
@@ -55,9 +57,19 @@ func TestTree(t *testing.T) {
 	w.Close()
 	put(t, root+"/b/new/1764000007.M1P1.host", packed.String())
 	put(t, root+"/b/new/1764000008.M1P1.host", "\x1f\x8bbroken")
+	var squeezed bytes.Buffer
+	z, err := zstd.NewWriter(&squeezed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	z.Write([]byte("squeezed b"))
+	z.Close()
+	put(t, root+"/b/new/1764000009.M1P1.host", squeezed.String())
+	put(t, root+"/b/cur/.nfs0000", "of the file system")
+	put(t, root+"/b/mbox", "From a@example.org Tue Nov 24 12:00:00 2026\n\nno mailbox within a Maildir\n")
 	got, failed := seen(t, root, time.Unix(1700000000, 0))
 	want := []string{
-		"INBOX inbox a", "INBOX new a", "Archive.2025 archive a", "Junk junk a", "INBOX inbox b", "INBOX packed b", "Lists lists b", "Sent sent b",
+		"INBOX inbox a", "INBOX new a", "Archive.2025 archive a", "Junk junk a", "INBOX inbox b", "INBOX packed b", "INBOX squeezed b", "Lists lists b", "Sent sent b",
 	}
 	slices.Sort(got)
 	slices.Sort(want)
@@ -66,6 +78,34 @@ func TestTree(t *testing.T) {
 	}
 	if one, _ := seen(t, root+"/a/Maildir", time.Unix(1764000002, 0)); len(one) != 2 {
 		t.Errorf("of one Maildir since a moment: %q", one)
+	}
+}
+
+// TestTreeOfFiles: mbox files side by side, as /var/mail has them, exported messages, and a path that is a link; a tree without any mail is said.
+func TestTreeOfFiles(t *testing.T) {
+	root := t.TempDir()
+	box := "From a@example.org Tue Nov 24 12:00:00 2026\n"
+	put(t, root+"/mail/anna", box+"one\n\n"+box+"two\n")
+	put(t, root+"/mail/bert", box+"three\n")
+	put(t, root+"/mail/carl/Sent", box+"four\n")
+	put(t, root+"/mail/carl/spam", box+"five\n")
+	put(t, root+"/mail/export/1764000001.eml", "six")
+	put(t, root+"/mail/export/Junk/message.EML", "seven")
+	put(t, root+"/mail/export/notes.txt", "no message")
+	put(t, root+"/mail/export/empty", "")
+	if err := os.Symlink(root+"/mail", root+"/link"); err != nil {
+		t.Fatal(err)
+	}
+	got, failed := seen(t, root+"/link", time.Unix(1700000000, 0))
+	want := []string{"INBOX one", "INBOX two", "INBOX three", "Sent four", "spam five", "INBOX six", "Junk seven"}
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) || len(failed) > 0 {
+		t.Errorf("got %q, failed %q\nwant %q", got, failed, want)
+	}
+	put(t, root+"/store/mailboxes/INBOX/u.1", "a form of its own")
+	if err := Walk(root+"/store", time.Time{}, func(Message) error { return nil }, func(string, error) {}); err == nil || !strings.Contains(err.Error(), "holds no Maildir, no mbox and no .eml file") {
+		t.Errorf("a store of another form: %v", err)
 	}
 }
 

@@ -1,6 +1,7 @@
 package mailbox
 
 import (
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -9,11 +10,11 @@ import (
 	"time"
 )
 
-// walkTree visits all Maildirs at and below a directory. A directory with cur or new in it is a folder; the topmost one of a branch is the
-// Maildir, and its own messages are those of its inbox.
+// walkTree visits all Maildirs at and below a directory, and what stands outside of them as mbox files or as messages (.eml). A directory with cur
+// or new in it is a folder; the topmost one of a branch is the Maildir, and its own messages are those of its inbox.
 func walkTree(root string, since time.Time, visit func(Message) error, failed func(string, error)) error {
-	maildir := ""
-	return filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+	maildir, found := "", false
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
 			if !vanished(err) {
@@ -24,7 +25,12 @@ func walkTree(root string, since time.Time, visit func(Message) error, failed fu
 			}
 			return nil
 		case !d.IsDir():
-			return nil
+			if maildir != "" && within(maildir, path) || !d.Type().IsRegular() {
+				return nil // what the mail store keeps beside the messages
+			}
+			is, err := walkFile(path, since, visit, failed)
+			found = found || is
+			return err
 		}
 		switch d.Name() {
 		case "cur", "new", "tmp":
@@ -35,11 +41,61 @@ func walkTree(root string, since time.Time, visit func(Message) error, failed fu
 		if !isFolder(path) {
 			return nil
 		}
+		found = true
 		if maildir == "" || !within(maildir, path) {
 			maildir = path
 		}
 		return walkFolder(path, folderName(maildir, path), since, visit, failed)
 	})
+	if err == nil && !found {
+		err = fmt.Errorf("%s holds no Maildir, no mbox and no .eml file; of a mail store of another form, export a folder", root)
+	}
+	return err
+}
+
+// walkFile visits the messages of a file outside of a Maildir: an mbox, which is a user's inbox (/var/mail/anna) unless its name says what else it is
+// for, or one message. It reports whether it is either.
+func walkFile(path string, since time.Time, visit func(Message) error, failed func(string, error)) (is bool, err error) {
+	name := filepath.Base(path)
+	folder := Inbox
+	if UseOf(name) != Incoming {
+		folder = name
+	}
+	is, err = IsMailbox(path)
+	switch {
+	case err != nil:
+		failed(path, err)
+		return false, nil
+	case is:
+		return true, walkMbox(path, folder, since, visit, failed)
+	case strings.EqualFold(filepath.Ext(name), ".eml"):
+		if part := filepath.Base(filepath.Dir(path)); UseOf(part) != Incoming {
+			folder = part
+		}
+		return true, walkMessage(path, folder, since, visit, failed)
+	}
+	return false, nil
+}
+
+// walkMessage visits a file with one message.
+func walkMessage(path, folder string, since time.Time, visit func(Message) error, failed func(string, error)) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil // moved meanwhile
+	}
+	delivered := deliveredAt(filepath.Base(path), info.ModTime())
+	if delivered.Before(since) {
+		return nil
+	}
+	text, err := readFile(path)
+	switch {
+	case vanished(err):
+		return nil
+	case err != nil:
+		failed(path, err)
+		return nil
+	}
+	return visit(Message{Name: path, Folder: folder, Time: delivered, Text: text})
 }
 
 func isFolder(path string) bool {
@@ -76,23 +132,10 @@ func walkFolder(path, folder string, since time.Time, visit func(Message) error,
 		}
 		for _, e := range entries {
 			name := filepath.Join(path, part, e.Name())
-			info, err := e.Info()
-			if err != nil || !info.Mode().IsRegular() {
+			if info, err := e.Info(); err != nil || !info.Mode().IsRegular() || strings.HasPrefix(e.Name(), ".") {
 				continue // moved meanwhile, or no message
 			}
-			delivered := deliveredAt(e.Name(), info.ModTime())
-			if delivered.Before(since) {
-				continue
-			}
-			text, err := readFile(name)
-			switch {
-			case vanished(err):
-				continue
-			case err != nil:
-				failed(name, err)
-				continue
-			}
-			if err := visit(Message{Name: name, Folder: folder, Time: delivered, Text: text}); err != nil {
+			if err := walkMessage(name, folder, since, visit, failed); err != nil {
 				return err
 			}
 		}

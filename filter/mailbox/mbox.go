@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 )
@@ -106,13 +105,12 @@ func fromLine(line []byte) (time.Time, bool) {
 	return time.Time{}, false
 }
 
-func walkMbox(path string, since time.Time, visit func(Message) error, failed func(string, error)) error {
+func walkMbox(path, folder string, since time.Time, visit func(Message) error, failed func(string, error)) error {
 	f, err := os.Open(path)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	folder := filepath.Base(path)
 	return ReadMbox(f, func(n int, at time.Time, text []byte, err error) error {
 		name := fmt.Sprintf("%s#%d", path, n)
 		switch {
