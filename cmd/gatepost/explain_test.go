@@ -228,3 +228,19 @@ func TestHistoryOfAnotherVersion(t *testing.T) {
 		t.Errorf("the new one: exit status %d\n%s", status, out)
 	}
 }
+
+// TestWouldHave: doctor counts what mode observe would have refused or put off, and from when on; what is only watched beside counts too.
+func TestWouldHave(t *testing.T) {
+	dir := recordCases(t, "observe-the-whole", "footer-and-id", "users-and-machines")
+	file, err := loadPolicy(filepath.Join(dir, "policy.toml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := wouldHave(t.Context(), file, testTime.Add(8*24*time.Hour))
+	if w == nil || w.Refused != 1 || w.Whole != 3 || !w.Since.Equal(testTime) {
+		t.Errorf("%+v", w)
+	}
+	if late := wouldHave(t.Context(), file, testTime.Add(2*wouldPeriod)); late == nil || late.Whole != 0 {
+		t.Errorf("beyond its period: %+v", late)
+	}
+}

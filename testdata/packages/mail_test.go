@@ -134,6 +134,9 @@ func startDaemon(t *testing.T, tree *Tree) {
 		if err := daemon.Wait(); err != nil {
 			t.Errorf("the daemon ended with %v", err)
 		}
+		if text, err := os.ReadFile(log.Name()); err == nil {
+			t.Logf("the daemon said\n%s", text)
+		}
 		os.Remove(filepath.Join(filepath.Dir(tree.Dir), "daemon.pid")) // the number may soon be another's
 	})
 	eventually(t, "the daemon is ready", func() error {

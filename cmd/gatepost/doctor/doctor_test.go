@@ -64,6 +64,54 @@ func TestDaemonLines(t *testing.T) {
 	}
 }
 
+// TestMemoryLine: what is wrong with the memory, and what mends it where several machines share it.
+func TestMemoryLine(t *testing.T) {
+	for policy, want := range map[string]string{
+		"": "wrong memory: gone -> see the log: journalctl -u gatepost",
+		"[store]\nkind = \"redis\"\nurl = \"redis://127.0.0.1:6379/0\"\n": "wrong memory: gone -> start Redis, or mend [store] url; Gatepost joins it again by itself",
+	} {
+		file := policyOf(t, policy)
+		d := Doctor{File: file, Running: &Daemon{Hash: file.Hash, Mode: "enforce", Memory: "gone"}}
+		if d.daemon(t.Context()); !strings.Contains(said(&d), want) {
+			t.Errorf("there is no %q in\n%s", want, said(&d))
+		}
+	}
+}
+
+// TestSpace: bytes and files that are left, and a folder that is not there.
+func TestSpace(t *testing.T) {
+	for want, left := range map[string][3]uint64{
+		"wrong space: only 199 MB are free in /s -> make room, or lower [history] keep and size": {200<<20 - 1, 1e6, 1e6},
+		"wrong space: only 999 files more fit into /s -> make room: df -i /s":                    {1 << 30, 1e6, 999},
+		"ok space: 1024 MB are free in /s -> ":                                                   {1 << 30, 0, 0},
+		"ok space: 200 MB are free in /s -> ":                                                    {200 << 20, 1e6, 1000},
+	} {
+		d := Doctor{}
+		if d.judgeSpace("/s", left[0], left[1], left[2]); said(&d) != want {
+			t.Errorf("%d: %s, want %s", left, said(&d), want)
+		}
+	}
+	d := Doctor{File: policyOf(t, "[server]\ndirectory = \"/none/such\"\n")}
+	if d.space(t.Context()); !strings.HasPrefix(said(&d), "wrong space: /none/such cannot be looked at: no such file or directory -> install -d -o gatepost") {
+		t.Error(said(&d))
+	}
+}
+
+// TestLocalMail: mail made on this machine is judged where cleanup has Gatepost among non_smtpd_milters (postconf(5)), by the configuration.
+func TestLocalMail(t *testing.T) {
+	for main, want := range map[string]string{
+		"smtpd_milters = inet:127.0.0.1:8894\n":                                                                  "wrong local: mail made on this machine does not ask Gatepost",
+		"non_smtpd_milters = inet:127.0.0.1:8891\n":                                                              "wrong local: ",
+		"milter_default_action = accept\nnon_smtpd_milters = inet:127.0.0.1:8891, inet:localhost:8894\n":         "ok local: mail made on this machine asks Gatepost, role local; while Gatepost is away: accept",
+		"milter_default_action = accept\nnon_smtpd_milters = { inet:localhost:8894, default_action=tempfail }\n": "ok local: mail made on this machine asks Gatepost, role local; while Gatepost is away: tempfail",
+	} {
+		d := &Doctor{Path: "/etc/gatepost/policy.toml", File: policyOf(t, ""), Postfix: mta.ParsePostfix(main, main, "cleanup/unix/command = cleanup\n", "", "")}
+		if d.local(t.Context()); !strings.HasPrefix(said(d), want) {
+			t.Errorf("%q: %s, want %s", main, said(d), want)
+		}
+	}
+}
+
 // TestJudgeRelay: by the configuration alone, where nobody can look like a stranger (postconf(5), smtpd_relay_restrictions).
 func TestJudgeRelay(t *testing.T) {
 	for main, want := range map[string]string{

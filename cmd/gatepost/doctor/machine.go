@@ -37,12 +37,16 @@ func (d *Doctor) space(context.Context) {
 		d.say("space", Wrong, "install -d -o gatepost -g gatepost -m 0750 "+dir, "%s cannot be looked at: %v", dir, err)
 		return
 	}
-	free := s.Bavail * uint64(s.Bsize)
+	d.judgeSpace(dir, s.Bavail*uint64(s.Bsize), s.Files, s.Ffree)
+}
+
+// judgeSpace says whether so many bytes and files more are enough; of files 0 at all means that the file system does not count them.
+func (d *Doctor) judgeSpace(dir string, free, files, freeFiles uint64) {
 	switch {
 	case free < freeBytes:
 		d.say("space", Wrong, "make room, or lower [history] keep and size", "only %d MB are free in %s", free>>20, dir)
-	case s.Files > 0 && s.Ffree < freeInodes:
-		d.say("space", Wrong, "make room: df -i "+dir, "only %d files more fit into %s", s.Ffree, dir)
+	case files > 0 && freeFiles < freeInodes:
+		d.say("space", Wrong, "make room: df -i "+dir, "only %d files more fit into %s", freeFiles, dir)
 	default:
 		d.say("space", OK, "", "%d MB are free in %s", free>>20, dir)
 	}
