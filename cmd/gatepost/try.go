@@ -76,6 +76,9 @@ in its memory.`,
 
 func try(c *cobra.Command, o tryOptions, path string) error {
 	if o.json || o.store || c.Flags().Changed("since") {
+		if _, err := os.Stat(path); err != nil && path != "-" {
+			return err
+		}
 		return fmt.Errorf("%s is one message; --json, --store and --since go with a mailbox", path)
 	}
 	file, err := loadPolicy(o.policy)
