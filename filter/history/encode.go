@@ -23,7 +23,8 @@ const format = 1
 // encoder writes one block.
 type encoder struct {
 	out   []byte
-	texts map[string]uint64
+	texts map[string]uint64 // the numbers of those that may come again
+	count uint64            // of all new ones
 }
 
 func newEncoder() *encoder { return &encoder{out: []byte{format}, texts: map[string]uint64{}} }
@@ -32,6 +33,7 @@ func newEncoder() *encoder { return &encoder{out: []byte{format}, texts: map[str
 func (e *encoder) begin() {
 	e.out = append(e.out[:0], format)
 	clear(e.texts)
+	e.count = 0
 }
 
 func (e *encoder) uint(n uint64) { e.out = binary.AppendUvarint(e.out, n) }
@@ -56,7 +58,17 @@ func (e *encoder) text(s string) {
 		e.uint(n + 2)
 		return
 	}
-	e.texts[s] = uint64(len(e.texts))
+	e.texts[s] = e.count
+	e.once(s)
+}
+
+// once writes a text that hardly comes again, such as an id: it is not looked for, and not remembered.
+func (e *encoder) once(s string) {
+	if s == "" {
+		e.uint(0)
+		return
+	}
+	e.count++
 	e.uint(1)
 	e.uint(uint64(len(s)))
 	e.out = append(e.out, s...)
@@ -120,8 +132,8 @@ func (e *encoder) value(v policy.Value) {
 
 // core writes what deciding again needs.
 func (e *encoder) core(r *Record) {
-	e.text(r.ID)
-	e.text(r.Conn)
+	e.once(r.ID)
+	e.once(r.Conn)
 	e.uint(uint64(r.Number))
 	e.moment(r.Time)
 	e.text(r.Policy)
@@ -132,7 +144,7 @@ func (e *encoder) core(r *Record) {
 		e.recipient(&r.Recipients[i])
 	}
 	e.uint(uint64(r.Dropped))
-	e.text(r.QueueID)
+	e.once(r.QueueID)
 	e.uint(uint64(r.Reached))
 	e.bool(r.ConnPaused)
 	e.bool(r.Paused)
@@ -196,9 +208,10 @@ func (e *encoder) message(m *Message) {
 		return
 	}
 	e.uint(uint64(m.Size))
-	for _, s := range []string{m.ListID, m.MessageID, m.AuthorAddress, m.AuthorDomain} {
-		e.text(s)
-	}
+	e.text(m.ListID)
+	e.once(m.MessageID)
+	e.text(m.AuthorAddress)
+	e.text(m.AuthorDomain)
 	e.uint(uint64(m.AuthorFields))
 	e.uint(uint64(m.AuthorDomains))
 	e.uint(uint64(len(m.Header)))
