@@ -82,6 +82,7 @@ type conn struct {
 	buffers *buffers
 	large   *[]byte // borrowed for the frame that was given last; nil when it fits into the reader
 	read    deadline
+	later   time.Duration // the timeout of reads once the MTA has negotiated
 	write   deadline
 	began   time.Time
 	rest    atomic.Int64 // since how long after began nothing is under way, in nanoseconds; 0 while something is
@@ -92,10 +93,17 @@ type conn struct {
 func newConn(c net.Conn, b *buffers, read, write time.Duration) *conn {
 	d := b.desks.Get().(*desk)
 	d.in.Reset(c)
-	out := &conn{Conn: c, desk: d, buffers: b, read: deadline{timeout: read}, write: deadline{timeout: write}, began: time.Now()}
+	out := &conn{Conn: c, desk: d, buffers: b, read: deadline{timeout: min(read, negotiateTime)}, later: read, write: deadline{timeout: write}, began: time.Now()}
 	out.rests()
 	return out
 }
+
+// negotiateTime is how long a connection may take to negotiate: an MTA does so at once. Whoever says nothing, or a byte now and then, holds no place
+// for longer.
+const negotiateTime = 10 * time.Second
+
+// negotiated gives the MTA all the time that it has from now on.
+func (c *conn) negotiated() { c.read = deadline{timeout: c.later} }
 
 // rests notes that nothing is under way: neither a message nor what comes before the first one.
 func (c *conn) rests() {

@@ -76,6 +76,7 @@ func (s *session) take(code byte, data []byte) (err error) {
 	switch code {
 	case codeOffer:
 		s.event = "negotiate"
+		s.conn.negotiated()
 		return s.negotiate(data)
 	case codeMacro:
 		return s.conn.macros.take(data)

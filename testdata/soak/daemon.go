@@ -250,7 +250,7 @@ func (d *Daemon) Lines(message string) []map[string]any {
 	return out
 }
 
-// EachLine hands over the log lines with a message, one after the other: the log of an hour is long.
+// EachLine hands over the log lines with a message, all for "", one after the other: the log of an hour is long.
 func (d *Daemon) EachLine(message string, do func(map[string]any)) {
 	file, err := os.Open(filepath.Join(d.Dir, "log"))
 	if err != nil {
@@ -261,7 +261,7 @@ func (d *Daemon) EachLine(message string, do func(map[string]any)) {
 	lines.Buffer(nil, 4<<20)
 	for lines.Scan() {
 		var line map[string]any
-		if !bytes.Contains(lines.Bytes(), []byte(message)) || json.Unmarshal(lines.Bytes(), &line) != nil || line["msg"] != message {
+		if !bytes.Contains(lines.Bytes(), []byte(message)) || json.Unmarshal(lines.Bytes(), &line) != nil || line["msg"] != message && message != "" {
 			continue
 		}
 		do(line)
