@@ -79,7 +79,7 @@ func runDaemon(ctx context.Context, path string, logs io.Writer) error {
 		return err
 	}
 	if os.Geteuid() == 0 {
-		d.log.Warn("gatepost runs as root and needs no right of root; start it as the user gatepost, as its unit for systemd does")
+		d.log.Info("gatepost runs as root and needs no right of root; start it as the user gatepost, as its unit for systemd does")
 	}
 	open, err := d.open()
 	if err != nil {
