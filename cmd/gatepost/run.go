@@ -78,9 +78,6 @@ func runDaemon(ctx context.Context, path string, logs io.Writer) error {
 	if d.logs, d.log, err = openLog(logs, file); err != nil {
 		return err
 	}
-	if os.Geteuid() == 0 {
-		d.log.Info("gatepost runs as root and needs no right of root; start it as the user gatepost, as its unit for systemd does")
-	}
 	open, err := d.open()
 	if err != nil {
 		return err
@@ -119,6 +116,9 @@ func (d *daemon) serve(ctx context.Context, listeners []net.Listener) error {
 	d.mu.Unlock()
 	go func() { served <- d.milter.Serve(ctx, listeners...) }()
 	d.log.Info("serving", "version", version, "policy", d.path, "hash", d.file.Hash, "mode", string(d.file.Mode), "listen", fmt.Sprint(d.listens))
+	if os.Geteuid() == 0 {
+		d.log.Info("gatepost runs as root and needs no right of root; start it as the user gatepost, as its unit for systemd does")
+	}
 	d.tell(d.ready())
 	heap := newHeap(d.bound)
 	follow := time.NewTicker(followEach)
