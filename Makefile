@@ -5,7 +5,7 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME ?= 8
 FUZZALL ?= 240
 CASES = ../shared/cases
-PACKAGES = postfix redis-server prometheus lintian rpmlint rpm mmdebstrap mandoc groff-base systemd iproute2 chromium
+PACKAGES = postfix redis-server prometheus lintian rpmlint rpm mmdebstrap mandoc groff-base systemd systemd-container iproute2 chromium
 # Packages that ./... leaves out, because they stand under testdata.
 HARNESS = ./testdata/postfix ./testdata/debian ./testdata/sendmail ./testdata/demo ./testdata/bench ./testdata/simulate ./testdata/soak ./testdata/packages ./testdata/page
 # A Postfix is started by root: tests that need one are built by the user and run by sudo.
@@ -99,7 +99,7 @@ packages:
 packages-test: packages-needed packages
 	go -C packaging/tools run . upgrade
 	go -C packaging/tools test -count=1 -timeout 10m ./...
-	go test -count=1 -timeout 10m $(SUDO) ./testdata/packages
+	go test -count=1 -timeout 20m $(SUDO) ./testdata/packages
 
 bench:
 	go test -run '^$$' -bench . -benchmem ./...

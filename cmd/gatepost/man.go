@@ -177,5 +177,11 @@ which is relative to the queue directory, so that services that are not chrooted
 const underSystemd = `systemctl reload gatepost runs gatepost reload: a policy with mistakes makes it fail, says them in the journal, and
 changes nothing. Where listen.admin is "", systemctl kill -s HUP gatepost does the same without an answer.
 
-gatepost.socket is not in use as it comes. With systemctl enable --now gatepost.socket systemd holds the daemon's sockets, so that mail waits
-instead of being put off while the daemon starts anew. They win over listen.milter; systemctl edit gatepost.socket changes them.`
+gatepost.socket is not in use as it comes. With it systemd holds the daemon's sockets, so that mail waits instead of being put off while the
+daemon starts anew. The daemon must not run while systemd opens them:
+
+  systemctl stop gatepost
+  systemctl enable --now gatepost.socket
+  systemctl start gatepost
+
+They win over listen.milter; systemctl edit gatepost.socket changes them.`

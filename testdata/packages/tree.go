@@ -3,6 +3,7 @@
 package packages
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -17,7 +18,7 @@ const Project = "../.."
 // tools are the programs that the tests run, with the Debian package that brings each.
 var tools = []struct{ program, pack string }{
 	{"lintian", "lintian"}, {"rpmlint", "rpmlint"}, {"rpm", "rpm"}, {"mmdebstrap", "mmdebstrap"}, {"mandoc", "mandoc"}, {"groff", "groff-base"},
-	{"systemd-analyze", "systemd"}, {"ip", "iproute2"},
+	{"systemd-analyze", "systemd"}, {"systemd-nspawn", "systemd-container"}, {"ip", "iproute2"},
 }
 
 // Missing names what is not there and without which nothing works here; "" when all is.
@@ -55,16 +56,25 @@ if [ -s "$1/root/var/spool/postfix/pid/master.pid" ]; then chroot "$1/root" /usr
 // Server is the address of the machine that the trees stand for, in the network of the tests.
 const Server = "203.0.113.25"
 
-// What the tree is kept under, and of what it is made.
-const treeName = "bookworm-mail"
-
-var (
-	cache = filepath.Join(Project, ".cache")
-	packs = []string{"apt", "postfix", "adduser", "ca-certificates"}
+// What the trees are kept under, and of what they are made: one as a chroot needs it, one that boots.
+const (
+	treeName    = "bookworm-mail"
+	systemdName = "bookworm-systemd"
 )
 
-// Prepare makes the tree that NewTree unpacks, where it is not kept yet. It needs the network.
-func Prepare() error { return debian.Prepare(cache, treeName, packs) }
+var (
+	cache        = filepath.Join(Project, ".cache")
+	packs        = []string{"apt", "postfix", "adduser", "ca-certificates"}
+	systemdPacks = []string{"apt", "postfix", "adduser", "ca-certificates", "systemd", "systemd-sysv", "dbus", "iproute2"}
+)
+
+// Prepare makes the trees that NewTree and NewSystemdTree unpack, where they are not kept yet. It needs the network.
+func Prepare() error {
+	return errors.Join(debian.Prepare(cache, treeName, packs), debian.Prepare(cache, systemdName, systemdPacks))
+}
 
 // NewTree unpacks a clean tree.
 func NewTree() (*Tree, error) { return debian.NewTree(cache, treeName, packs, endTree) }
+
+// NewSystemdTree unpacks a clean tree that boots.
+func NewSystemdTree() (*Tree, error) { return debian.NewTree(cache, systemdName, systemdPacks, "") }
