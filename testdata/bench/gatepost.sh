@@ -6,8 +6,8 @@
 #   ADDR=127.0.0.1:8899 ./peers.sh product /path/to/gatepost.sh 127.0.0.1:8899
 #
 # Environment: GATEPOST the binary (built from this source tree by default), MODE observe or enforce, POLICY a policy.toml in place of
-# the shipped one. In enforce mode limits are raised and no rule refuses: the bench counts every refusal as wrong, and its 64 clients of
-# one network would be over each limit within a second.
+# the shipped one. In enforce mode the bench counts every refusal as wrong: some senders of its corpus have no MX and no address, so that
+# the rule no-such-sender puts them off, and its 64 clients of one network may run over a limit.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 root=$here/../..
