@@ -78,6 +78,9 @@ func TestClockLeaps(t *testing.T) {
 		if !e.Born().Equal(now) || !strings.Contains(log.String(), "the clock has leapt") {
 			t.Errorf("begun %v after a leap to %v; the log says %s", e.Born(), now, log.String())
 		}
+		if e.Do(context.Background(), now, []Step{{Op: Read, Table: "t", Key: "friend"}})[0].Found {
+			t.Error("after the leap what has expired is found")
+		}
 		set(start.Add(21 * day))
 		found := e.Do(context.Background(), now, []Step{{Op: Read, Table: "t", Key: "friend"}})[0].Found
 		if !e.Born().Equal(start) || !found {

@@ -18,7 +18,8 @@ const shards = 64
 type Embedded struct {
 	seed  maphash.Seed
 	born  atomic.Pointer[time.Time]
-	most  int // cells of one shard
+	most  int         // cells of one shard
+	spare atomic.Bool // the clock has leapt: what has expired is not forgotten for being read
 	parts [shards]part
 	file  *file // nil without
 }
@@ -65,7 +66,9 @@ func (e *Embedded) do(now time.Time, s *Step) Result {
 	defer p.mu.Unlock()
 	cell, found := p.cells[k]
 	if found && !cell.Until.IsZero() && now.After(cell.Until) {
-		p.forget(k)
+		if s.Op != Read || !e.spare.Load() {
+			p.forget(k)
+		}
 		cell, found = nil, false
 	}
 	var before Cell

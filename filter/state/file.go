@@ -103,6 +103,7 @@ func (f *file) look(now time.Time) {
 		return
 	}
 	f.spare = spareCommits
+	f.store.spare.Store(true)
 	f.log.Warn("the clock has leapt, or the memory was not used for long: how long it has listened counts anew; nothing is deleted for an hour",
 		"from", before.seen.UTC().Format(time.RFC3339), "to", now.UTC().Format(time.RFC3339), "born", born.UTC().Format(time.RFC3339))
 }
@@ -207,6 +208,7 @@ func (f *file) tick(now time.Time) {
 	f.look(now)
 	if f.spare > 0 {
 		f.spare--
+		f.store.spare.Store(f.spare > 0)
 	} else {
 		f.swept++
 		f.store.sweep(f.swept, now)

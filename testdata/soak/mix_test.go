@@ -188,7 +188,7 @@ func (p *place) closes(t *testing.T, before Use, long bool) {
 	says(t, p.Daemon, "all is well")
 	p.Settles(before)
 	now := p.Use()
-	if long && now.Resident > 2*before.Resident+100<<20 {
+	if long && now.Resident > before.Resident+64<<20 {
 		t.Errorf("%s: %.0f MiB are resident, %.0f before", p.name, now.Resident/(1<<20), before.Resident/(1<<20))
 	}
 	lost, _ := p.Metric("gatepost_history_records_total", "lost")
