@@ -16,6 +16,7 @@ func (a *analysis) rules(s *examined) {
 		}
 		a.always(s, i)
 		a.fails(s, i)
+		a.parts(s, i)
 		r := s.policy.rules[i]
 		switch {
 		case r.action == Answer && !r.greylist:
@@ -23,6 +24,8 @@ func (a *analysis) rules(s *examined) {
 			a.rejectOnly(s, i)
 		case r.action == Accept && r.final():
 			a.exemption(s, i)
+		case r.action == Discard && r.final():
+			a.code(s, i)
 		}
 	}
 }

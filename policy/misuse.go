@@ -280,6 +280,14 @@ func (in *inspector) judgeText(left, right ast.Expr) {
 		in.report(right, "%s is one address and never equals the network %q; put the network into a list and write \"%s in list.NAME\"", f.Name, text, f.Name)
 		return
 	}
+	if f.Kind == KindDomain && (strings.ContainsAny(text, "@* /") || strings.HasPrefix(text, ".")) {
+		in.report(right, "%s is the name of a domain and never %q; subdomains are asked for by endsWith(\".example.org\"), or by an entry \".example.org\" of a list", f.Name, text)
+		return
+	}
+	if f.Name == "client.network" && text != "" && !strings.Contains(text, "/") {
+		in.report(right, "client.network is a network such as 192.0.2.0/24 and never %q; ask for client.ip", text)
+		return
+	}
 	if f.Words != nil && !slices.Contains(f.Words, text) {
 		hint := "it is one of " + strings.Join(quoted(f.Words), ", ")
 		if near := nearest(text, f.Words); near != "" {

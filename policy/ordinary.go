@@ -48,7 +48,7 @@ var listMail = map[string]string{
 var claims = map[string]string{
 	"sender.address": "sender", "sender.local": "sender", "sender.domain": "sender", "sender.empty": "sender", "sender.correspondent": "sender",
 	"spf.domain": "sender", "author.address": "author", "author.domain": "author", "author.ours": "author", "author.known": "author",
-	"dmarc.domain": "author", "helo.name": "helo", "helo.ours": "helo", "message.list_id": "list_id", "message.id": "id", "arc.dmarc": "arc",
+	"dmarc.domain": "author", "helo.name": "helo", "helo.ours": "helo", "message.list_id": "list_id", "message.id": "id", "arc.dmarc": "arc", "client.ptr": "ptr",
 }
 
 // headerClaim is the group of what header("...") reads.
@@ -62,6 +62,7 @@ var claimed = map[string][2]string{
 	"list_id":   {"the List-Id field", `ask for the list's own signature too, as in "list.example" in dkim.domains`},
 	"id":        {"the Message-ID field", "ask for client.ip or an authenticated domain instead"},
 	"arc":       {"a sealer's word", "ask for arc.trusted too"},
+	"ptr":       {"the name that the client's address points to", "ask for client.name, which is verified"},
 	headerClaim: {"a header field", "ask for client.ip or an authenticated domain too"},
 }
 
@@ -71,6 +72,7 @@ var backing = map[string]map[string]string{
 	"author": {"dmarc.result": "pass", "dkim.author": "pass"},
 	"helo":   {"helo.spf": "pass"},
 	"arc":    {"arc.result": "pass"},
+	"ptr":    {"client.iprev": "pass"},
 }
 
 // unbacked is how a message looks whose claim is false: witnesses of forged claims are told so.
@@ -78,11 +80,12 @@ var unbacked = map[string]map[string]Value{
 	"sender": {"spf.result": StringOf("fail")},
 	"author": {"dmarc.result": StringOf("fail"), "dkim.author": StringOf("none")},
 	"helo":   {"helo.spf": StringOf("fail")},
+	"ptr":    {"client.iprev": StringOf("fail")},
 }
 
 // stranger is what is known of somebody who is nobody to us, whatever is claimed. For texts nil: no value or list that a rule names.
 var stranger = map[string]*Value{
-	"client.ip": nil, "client.name": nil, "client.network": nil, "client.ptr": nil, "arc.sealer": nil, "dkim.domains": nil,
+	"client.ip": nil, "client.name": nil, "client.network": nil, "arc.sealer": nil, "dkim.domains": nil,
 	"auth.user": valueOf(StringOf("")), "auth.method": valueOf(StringOf("")), "client.dnsbl_score": valueOf(IntOf(0)), "client.reputation_score": valueOf(DoubleOf(0.5)),
 	"client.trusted": valueOf(BoolOf(false)), "arc.trusted": valueOf(BoolOf(false)), "server.role": valueOf(StringOf("mx")),
 	"client.reputation": valueOf(StringOf("new")), "author.reputation": valueOf(StringOf("new")), "signer.reputation": valueOf(StringOf("new")),

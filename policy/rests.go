@@ -49,27 +49,48 @@ func (a *analysis) factVariable(name string) (int, bool) {
 	return i, ok && a.vars[i].fact != nil
 }
 
-// code finds a refusal for good that rests on trouble that may pass, and one for now that rests on what will not.
+// code finds a refusal for good that rests on trouble or on a limit, which both pass, and one for now that rests on what will not.
 func (a *analysis) code(s *examined, i int) {
 	r := s.policy.rules[i]
-	if r.reply.Temporary() {
-		a.inVain(s, i)
-		return
+	what, instead := "it drops mail", "answer 451 there"
+	if r.action == Answer {
+		if r.reply.Temporary() {
+			a.inVain(s, i)
+			return
+		}
+		what = fmt.Sprintf("it refuses for good (%d)", r.reply.Code)
 	}
-	var names []string
-	var shown *Witness
+	var troubles, limits []string
+	var trouble, limit *Witness
 	for _, v := range slices.Sorted(maps.Keys(s.reads[i])) {
 		if w := a.hangsOnTrouble(s, i, v); w != nil {
-			names = append(names, a.vars[v].fact.Name)
-			if shown == nil {
-				shown = w
+			if troubles = append(troubles, a.vars[v].fact.Name); trouble == nil {
+				trouble = w
+			}
+		}
+		if w := a.hangsOnLimit(s, i, v); w != nil {
+			if limits = append(limits, a.vars[v].fact.Name); limit == nil {
+				limit = w
 			}
 		}
 	}
-	if shown != nil {
-		a.find(s, i, nil, Finding{Level: Warning, Kind: "code", Witness: shown, Problem: Problem{Text: fmt.Sprintf(
-			"it refuses for good (%d) where %s is %q, which may pass; answer 451 there, or leave it out of the condition", r.reply.Code, strings.Join(names, " or "), temporary)}})
+	if trouble != nil {
+		a.find(s, i, nil, Finding{Level: Warning, Kind: "code", Witness: trouble, Problem: Problem{Text: fmt.Sprintf(
+			"%s where %s is %q, which may pass; %s, or leave it out of the condition", what, strings.Join(troubles, " or "), temporary, instead)}})
 	}
+	if limit != nil {
+		a.find(s, i, nil, Finding{Level: Warning, Kind: "code", Witness: limit, Problem: Problem{Text: fmt.Sprintf(
+			"%s for %s, and a limit is over for a while only: good mail of that hour is lost; answer 450 or 421", what, strings.Join(limits, " or "))}})
+	}
+}
+
+// hangsOnLimit gives a message that rule i decides because a limit is over.
+func (a *analysis) hangsOnLimit(s *examined, i, v int) *Witness {
+	fact := a.vars[v].fact
+	if fact == nil || !strings.HasPrefix(fact.Name, "over.") {
+		return nil
+	}
+	return a.shown(s, i, map[int]int16{v: a.vars[v].index(BoolOf(true).val)}, map[int]int16{v: a.vars[v].index(BoolOf(false).val)})
 }
 
 // hangsOnTrouble gives a message that rule i decides because the fact of a variable is temperror.
@@ -175,6 +196,7 @@ func (a *analysis) exemption(s *examined, i int) {
 			"it takes mail for the sake of %s, which anybody can write; %s", claimed[group][0], claimed[group][1])}})
 		return
 	}
+	a.anybody(s, i)
 }
 
 // view is what a stranger has to do with a variable.
