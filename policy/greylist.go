@@ -1,6 +1,6 @@
 package policy
 
-import "slices"
+import "iter"
 
 // A rule with action = "greylist" is a refusal whose condition ends in "&& greylist.wait": policy stays pure, and what it means to wait is
 // the filter's. That fact is asked for only where the rest of the condition is true, for asking writes down that the sender came.
@@ -25,26 +25,42 @@ func (c *compiler) greylist(r *rule, source RuleSource, say func(key, format str
 
 // Greylists reports whether a rule of this walk that can still count waits for greylist.wait and for nothing else.
 func (w *Walk) Greylists() bool {
-	return slices.ContainsFunc(w.greylisting(), func(waits []string) bool { return len(waits) == 0 })
+	for i := range w.greylisting() {
+		if len(w.waits(i)) == 1 && w.waits(i)[0] == w.policy.greylistWait() {
+			return true
+		}
+	}
+	return false
 }
 
 // GreylistWaits gives the facts for which greylisting rules that can still count wait, without greylist.wait itself.
-func (w *Walk) GreylistWaits() []string { return slices.Concat(w.greylisting()...) }
-
-// greylisting gives for each greylisting rule that is undecided and can still count what else it waits for.
-func (w *Walk) greylisting() [][]string {
-	var out [][]string
-	for i, r := range w.policy.rules[:w.end()] {
-		if w.rules[i].truth != unknown {
-			continue
-		}
-		if r.greylist && len(w.waits(i)) > 0 {
-			waits := w.policy.names(w.waits(i))
-			out = append(out, slices.DeleteFunc(waits, func(name string) bool { return name == greylistFact }))
-		}
-		if w.final(i) {
-			break // nothing below can count yet
+func (w *Walk) GreylistWaits() []string {
+	var out []factID
+	for i := range w.greylisting() {
+		for _, id := range w.waits(i) {
+			if id != w.policy.greylistWait() {
+				out = append(out, id)
+			}
 		}
 	}
-	return out
+	return w.policy.names(out)
+}
+
+func (p *Policy) greylistWait() factID { return p.vocabulary.byName[greylistFact] }
+
+// greylisting gives the greylisting rules that are undecided and can still count.
+func (w *Walk) greylisting() iter.Seq[int] {
+	return func(yield func(int) bool) {
+		for i, r := range w.policy.rules[:w.end()] {
+			if w.rules[i].truth != unknown {
+				continue
+			}
+			if r.greylist && len(w.waits(i)) > 0 && !yield(i) {
+				return
+			}
+			if w.final(i) {
+				return // nothing below can count yet
+			}
+		}
+	}
 }
