@@ -188,7 +188,7 @@ func (s *Server) teach(ctx context.Context, l Lesson, v verdict, sign float64) {
 // recent remembers who sent the last messages, by id, and what was said of them.
 type recent struct {
 	mu     sync.Mutex
-	by     map[string]Lesson
+	by     map[string]string // packed lessons
 	taught map[string]verdict
 	ids    []string
 	next   int
@@ -197,11 +197,25 @@ type recent struct {
 // maxRecent is how many messages are remembered by id.
 const maxRecent = 50_000
 
+// pack gives a lesson without its id as one text of its own: a domain is a part of the header field that it stood in, and would keep all
+// of it in memory.
+func (l Lesson) pack() string { return l.IP + "\n" + strings.Join(l.Domains, "\n") }
+
+func unpack(id, packed string) Lesson {
+	l := Lesson{ID: id}
+	ip, domains, _ := strings.Cut(packed, "\n")
+	if l.IP = ip; domains != "" {
+		l.Domains = strings.Split(domains, "\n")
+	}
+	return l
+}
+
 func (r *recent) add(l Lesson) {
+	packed := l.pack()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.by == nil {
-		r.by, r.taught = map[string]Lesson{}, map[string]verdict{}
+		r.by, r.taught = map[string]string{}, map[string]verdict{}
 	}
 	if len(r.ids) < maxRecent {
 		r.ids = append(r.ids, l.ID)
@@ -211,7 +225,7 @@ func (r *recent) add(l Lesson) {
 		r.ids[r.next] = l.ID
 		r.next = (r.next + 1) % maxRecent
 	}
-	r.by[l.ID] = l
+	r.by[l.ID] = packed
 }
 
 // teach notes a verdict on a message, or that it is taken back, and gives who sent it and which verdict goes for which. Of a message that is not
@@ -220,7 +234,8 @@ func (r *recent) teach(told Lesson, said verdict, undo bool) (l Lesson, former, 
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	id := strings.ToUpper(told.ID)
-	l, found := r.by[id]
+	packed, found := r.by[id]
+	l = unpack(id, packed)
 	switch former = r.taught[id]; {
 	case !found && undo:
 		return told, said, untaught

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"reflect"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -307,4 +309,32 @@ reply = "450 4.2.1 {rcpt.address} gets too much"
 	}
 	s.want(s.visit("198.51.100.1", "", "v@example.net", "u@example.net"), "450 rcpt", "from anybody")
 	s.want(s.visit("192.0.2.1", "", "v@example.net"), "0", "another recipient")
+}
+
+// TestLessonsHoldNoHeader: a domain is a part of the header field that it stood in. What is remembered of a message is who sent it, and no
+// field as long as its sender made it.
+func TestLessonsHoldNoHeader(t *testing.T) {
+	held := func() int64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	var r recent
+	before := held()
+	for i := range 200 {
+		field := fmt.Sprintf("d%d.example;one.example;%s", i, strings.Repeat("x", 100_000))
+		r.add(Lesson{ID: fmt.Sprintf("ID%d", i), IP: "192.0.2.1", Domains: strings.SplitN(field, ";", 3)[:2]})
+	}
+	if more := held() - before; more > 5<<20 {
+		t.Errorf("200 messages hold %d bytes", more)
+	}
+	l, _, _ := r.teach(Lesson{ID: "id7"}, wanted, false)
+	if want := (Lesson{ID: "ID7", IP: "192.0.2.1", Domains: []string{"d7.example", "one.example"}}); !reflect.DeepEqual(l, want) {
+		t.Errorf("remembered is %+v, want %+v", l, want)
+	}
+	r.add(Lesson{ID: "BARE"})
+	if l, _, _ := r.teach(Lesson{ID: "bare"}, wanted, false); l.IP != "" || l.Domains != nil {
+		t.Errorf("of a message of nobody %+v is remembered", l)
+	}
 }

@@ -1,6 +1,7 @@
 package resolve
 
 import (
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -58,6 +59,8 @@ func (c *cache) put(k key, a *Answer, now time.Time) {
 	}
 	noted := *a
 	noted.notes = &notes{}
+	k.name = strings.Clone(k.name) // it may be a part of a whole header field
+	noted.Name = k.name
 	entry := kept{answer: &noted, since: now, expires: now.Add(keep), bytes: size(a)}
 	c.lru.Remove(k) // Add does not tell when it replaces a value
 	c.bytes.Add(entry.bytes)

@@ -91,7 +91,8 @@ func (e *Embedded) do(now time.Time, s *Step) Result {
 	case !p.room(e.most, k, s, now):
 		r.Full = true
 	default:
-		kept := after // of its own, so that only a new key costs memory
+		kept := after                // of its own, so that only a new key costs memory
+		k.key = strings.Clone(k.key) // it may be a part of a whole header field
 		p.cells[k] = &kept
 		p.touched(k, s)
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -274,4 +275,18 @@ func TestFloodOfOneTable(t *testing.T) {
 	if err != nil || len(left) < 4900 || e.Len() > 64*200 {
 		t.Errorf("%d of 5000 are left, %v, of %d cells", len(left), err, e.Len())
 	}
+}
+
+// TestKeyOfAField: a key is often a part of a header field, and of a field that a sender made as long as may be nothing else is held.
+func TestKeyOfAField(t *testing.T) {
+	e := NewEmbedded(64*1000, start)
+	before := heap()
+	for i := range 200 {
+		field := fmt.Sprintf("d%d.example %s", i, strings.Repeat("x", 100_000))
+		e.Do(context.Background(), start, []Step{{Op: Touch, Table: "known", Key: field[:strings.IndexByte(field, ' ')], Keep: time.Hour}})
+	}
+	if more := int64(heap()) - int64(before); more > 5<<20 {
+		t.Errorf("200 keys hold %d bytes", more)
+	}
+	runtime.KeepAlive(e)
 }
