@@ -80,7 +80,7 @@ func (a *analysis) code(s *examined, i int) {
 	}
 	if limit != nil {
 		a.find(s, i, nil, Finding{Level: Warning, Kind: "code", Witness: limit, Problem: Problem{Text: fmt.Sprintf(
-			"%s for %s, and a limit is over for a while only: good mail of that hour is lost; answer 450 or 421", what, strings.Join(limits, " or "))}})
+			"%s for %s, and a limit is not over for good: mail that comes meanwhile is lost; answer 450 or 421", what, strings.Join(limits, " or "))}})
 	}
 }
 

@@ -160,7 +160,11 @@ func (r *tryReport) add(m mailbox.Message, a arrival, result *play.Result) *chan
 		r.Changes = append(r.Changes, c)
 	}
 	c.Count++
-	e := example{Time: m.Time, Client: a.Client.Addr.String(), Sender: a.Sender, File: m.Name}
+	client := "this machine"
+	if a.Client.Addr.IsValid() {
+		client = a.Client.Addr.String()
+	}
+	e := example{Time: m.Time, Client: client, Sender: a.Sender, File: m.Name}
 	if n := len(result.Records); n > 0 {
 		e.ID, e.Author = result.Records[n-1].ID, result.Records[n-1].Facts["author.domain"]
 	}
