@@ -167,6 +167,7 @@ func TestOneOfTwoKilled(t *testing.T) {
 	if got := answers(t, a, client, 1) + " " + answers(t, b, client, 2); got != "250 250 451" {
 		t.Errorf("one message by one and two by the other: %s", got)
 	}
+	r.counts(client, 0)
 	if n := opened(t, a, client, 2); n != 2 {
 		t.Errorf("%d of 2 sessions were let in by the first", n)
 	}
