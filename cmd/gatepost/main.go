@@ -72,7 +72,7 @@ A first hour with it:
 	})
 	root.AddCommand(newServe(), newCheck(), newDiff(), newFacts(), newTest(), newTry(), newStatus(), newReload(), newMode(), newPause(),
 		newLimit(), newExplain(), newHistory(), newReplay(), newPage(), newReputation(), newList(), newSetup(), newDoctor(), newVersion(), newMan())
-	return root
+	return completed(root)
 }
 
 // defaultPolicy is where a package installs the policy.
