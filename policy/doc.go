@@ -6,7 +6,8 @@
 // decision is taken at the earliest SMTP step at which nothing that can still happen would change it.
 //
 // A newcomer reads fact.go, rule.go and decide.go, in that order. Conditions are CEL: language.go makes them ready, misuse.go refuses
-// what can mean nothing good, mistake.go says so in an admin's words, tree.go and stages.go find out from when a rule can decide.
+// what can mean nothing good, mistake.go says so in an admin's words, tree.go and stages.go find out from when a rule can decide, quick.go asks
+// plain conditions without CEL's interpreter.
 //
 // RFCs cited here: RFC 1035 (length of domains), RFC 3207 (HELO after STARTTLS), RFC 3463 and RFC 4954 and RFC 7504 (codes of replies),
 // RFC 5321 (replies, length of their lines), RFC 5322 (names of header fields).
