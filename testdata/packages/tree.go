@@ -3,7 +3,6 @@
 package packages
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -68,9 +67,13 @@ var (
 	systemdPacks = []string{"apt", "postfix", "adduser", "ca-certificates", "systemd", "systemd-sysv", "dbus", "iproute2"}
 )
 
-// Prepare makes the trees that NewTree and NewSystemdTree unpack, where they are not kept yet. It needs the network.
+// Prepare makes the tree that NewTree unpacks or, where systemd is tested, that of NewSystemdTree, unless it is kept already. It needs the
+// network.
 func Prepare() error {
-	return errors.Join(debian.Prepare(cache, treeName, packs), debian.Prepare(cache, systemdName, systemdPacks))
+	if os.Getenv("GATEPOST_SYSTEMD") == "" {
+		return debian.Prepare(cache, treeName, packs)
+	}
+	return debian.Prepare(cache, systemdName, systemdPacks)
 }
 
 // NewTree unpacks a clean tree.
