@@ -88,9 +88,12 @@ func (v Verdict) finding(identity string) check.Finding {
 		Method: "spf", Result: string(v.Result), Code: v.Code, Identity: identity, Domain: v.Domain, Lookups: v.Lookups,
 		Props: []check.Property{{Type: "smtp", Name: identity, Value: v.Domain}},
 	}
-	f.Detail = fmt.Sprintf("%s: %s", v.Path, v.Term)
+	f.Detail = v.Term
 	if v.Detail != "" {
-		f.Detail = v.Path + ": " + v.Detail
+		f.Detail = v.Detail
+	}
+	if v.Path != "" {
+		f.Detail = v.Path + ": " + f.Detail
 	}
 	if v.Explanation != "" {
 		f.Detail += fmt.Sprintf(" (the domain says: %q)", v.Explanation)

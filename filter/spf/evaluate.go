@@ -56,8 +56,11 @@ func checkIdentity(ctx context.Context, r resolve.Resolver, q Query, sender stri
 	local, domain := splitSender(sender)
 	clean, ok := cleanDomain(domain)
 	e.local, e.senderDomain = local, clean
-	if !ok || !q.Client.IsValid() {
-		return Verdict{Result: None, Domain: clean, Code: CodeNoDomain}
+	switch {
+	case !ok:
+		return Verdict{Result: None, Domain: clean, Code: CodeNoDomain, Detail: "no name that DNS could know"}
+	case !q.Client.IsValid():
+		return Verdict{Result: None, Domain: clean, Code: CodeNoDomain, Detail: "the client has no address"}
 	}
 	v := e.checkHost(clean)
 	v.Domain, v.Lookups = clean, e.lookups
