@@ -66,7 +66,7 @@ Exit status 0: all is well; 1: something is wrong, as printed; 2: usage, or noth
 	f.flags(c)
 	flags := c.Flags()
 	flags.StringVarP(&f.config, "config-dir", "c", "", "the configuration `DIR` of the Postfix that is meant (default: the system's)")
-	flags.StringVar(&f.cf, "cf", "", "the sendmail.cf `FILE` of the Sendmail that is meant (default: /etc/mail/sendmail.cf where there is no Postfix)")
+	flags.StringVar(&f.cf, "cf", "", "look at the Sendmail of this sendmail.cf `FILE` (where there is no Postfix: /etc/mail/sendmail.cf)")
 	flags.StringVar(&f.root, "root", "", "below this `DIR` other programs have their configuration")
 	flags.BoolVar(&f.asJSON, "json", false, "print JSON")
 	flags.StringSliceVar(&f.without, "without", nil, "leave out the checks of these `NAMES`: the first word of a line")

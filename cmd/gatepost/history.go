@@ -49,7 +49,7 @@ were put off, or refused, and that the message itself was taken for the rest.`,
 	policyFlag(c, &o.where.policy)
 	flags, f := c.Flags(), &o.filter
 	flags.StringVar(&o.where.directory, "directory", "", "the `DIRECTORY` of the history; else as the policy says")
-	flags.StringVar(&o.since, "since", "24h", "from when on: a `TIME` such as 2026-05-05 or 2026-05-05T10:00, or how long ago: 24h, 14d")
+	flags.StringVar(&o.since, "since", "24h", "from `TIME` on: 2026-05-05, 2026-05-05T10:00, or how long ago: 24h, 14d")
 	flags.StringVar(&o.until, "until", "", "until when, a `TIME` in the same forms")
 	flags.StringVar(&f.Rule, "rule", "", "the `RULE` that decided, tagged or would have")
 	flags.StringVar(&f.Action, "action", "", "what was `DONE`")
@@ -60,7 +60,7 @@ were put off, or refused, and that the message itself was taken for the rest.`,
 	flags.StringVar(&f.Text, "text", "", "a `TEXT` anywhere in the line")
 	flags.BoolVar(&f.Refused, "refused", false, "only what was not simply accepted")
 	flags.IntVar(&f.Most, "most", 100, "list at most this `NUMBER`; 0 for all")
-	flags.StringVar(&o.by, "by", "", "count instead, by `WHAT`: rule, action, day, domain (the author's, or the sender's) or client")
+	flags.StringVar(&o.by, "by", "", "count by `WHAT` instead: rule, action, day, domain (author's or sender's), client")
 	flags.BoolVar(&o.follow, "follow", false, "go on with what is decided from now on")
 	flags.BoolVar(&o.asJSON, "json", false, "print JSON")
 	return c

@@ -59,7 +59,7 @@ Exit status 0: done; 1: --fail-on holds, or NEW.toml is wrong; 2: the history ca
 	}
 	policyFlag(c, &o.where.policy)
 	c.Flags().StringVar(&o.where.directory, "directory", "", "the `DIRECTORY` of the history; else as the policy in force says")
-	c.Flags().StringVar(&o.since, "since", "14d", "from when on: a `TIME` such as 2026-05-05 or 2026-05-05T10:00, or how long ago: 14d, 12h")
+	c.Flags().StringVar(&o.since, "since", "14d", "from `TIME` on: 2026-05-05, 2026-05-05T10:00, or how long ago: 14d, 12h")
 	c.Flags().StringVar(&o.until, "until", "", "until when, a `TIME` in the same forms")
 	c.Flags().StringArrayVar(&o.failOn, "fail-on", nil, "exit status 1 when `NAME>NUMBER` holds")
 	c.Flags().BoolVar(&o.recount, "recount", false, "count limits anew")
