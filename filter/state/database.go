@@ -30,13 +30,9 @@ func (d Database) Open(now time.Time, log *slog.Logger) (*sql.DB, error) {
 	switch {
 	case err == nil:
 	case isCorrupt(err):
-		db, err = d.anew(now, "corrupt", func(aside string) {
-			log.Error("the "+d.What+" is corrupt; it was set aside and begins anew", "file", d.Path, "aside", aside, "error", err.Error())
-		})
+		db, err = d.anew(now, log, "corrupt", "is corrupt", err)
 	case errors.Is(err, errOtherVersion):
-		db, err = d.anew(now, "other-version", func(aside string) {
-			log.Error("the "+d.What+" is that of another version; it was set aside and begins anew", "file", d.Path, "aside", aside, "error", err.Error())
-		})
+		db, err = d.anew(now, log, "other-version", "is that of another version", err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("the %s %s cannot be used: %w; see that its folder belongs to the user that runs gatepost", d.What, d.Path, err)
@@ -44,13 +40,13 @@ func (d Database) Open(now time.Time, log *slog.Logger) (*sql.DB, error) {
 	return db, nil
 }
 
-// anew sets the file aside under a name with a word in it, says so, and opens a new one.
-func (d Database) anew(now time.Time, why string, say func(aside string)) (*sql.DB, error) {
-	aside := fmt.Sprintf("%s.%s-%s", d.Path, why, now.UTC().Format("20060102-150405"))
+// anew sets the file aside under a name with a word in it, says what is wrong with it, and opens a new one.
+func (d Database) anew(now time.Time, log *slog.Logger, word, wrong string, why error) (*sql.DB, error) {
+	aside := fmt.Sprintf("%s.%s-%s", d.Path, word, now.UTC().Format("20060102-150405"))
 	if err := setAside(d.Path, aside); err != nil {
 		return nil, err
 	}
-	say(aside)
+	log.Error("the "+d.What+" "+wrong+"; it was set aside and begins anew", "file", d.Path, "aside", aside, "error", why.Error())
 	return d.open()
 }
 

@@ -115,7 +115,7 @@ func TestPipelining(t *testing.T) {
 
 // TestStartTLS: the second greeting counts, and what is known of encryption is there for every message.
 func TestStartTLS(t *testing.T) {
-	setPolicy(t, acceptAll+"[[rule]]\nname = \"plain\"\nwhen = 'tls.version == \"\" || tls.bits < 128 || helo.name == \"first.example\"'\nreply = \"550 5.7.30 no\"\n")
+	setPolicy(t, rule(`tls.version == "" || tls.bits < 128 || helo.name == "first.example"`, "550 5.7.30 no", ""))
 	c, err := Dial(site.Postfix.SMTP)
 	if err != nil {
 		t.Fatal(err)
