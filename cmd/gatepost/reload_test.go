@@ -183,7 +183,7 @@ func TestReloadUnderLoad(t *testing.T) {
 	}
 	first.session.Close()
 	checkLevel(t, where, load.messages.Load()+2)
-	hangUp(t, file, policies["B"], where)
+	hangUp(t, file, policies[letter]+"# loaded by SIGHUP\n", where)
 }
 
 // checkInForce asks the status and a new session which policy is in force.
@@ -216,7 +216,8 @@ func checkLevel(t *testing.T, where place, messages int64) {
 	}
 }
 
-// hangUp loads a policy by SIGHUP.
+// hangUp loads a policy by SIGHUP. It is to be another than the one in force: then the daemon has taken the signal before it ends, and with it the
+// handler that keeps the signal from ending the process.
 func hangUp(t *testing.T, file, text string, where place) {
 	t.Helper()
 	write(t, file, text)
