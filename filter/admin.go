@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"gatepost.example/filter/limit"
@@ -183,72 +182,6 @@ func (s *Server) teach(ctx context.Context, l Lesson, v verdict, sign float64) {
 	if steps := set.Reputation.Steps(e); len(steps) > 0 {
 		s.store.Do(ctx, s.now(), steps)
 	}
-}
-
-// recent remembers who sent the last messages, by id, and what was said of them.
-type recent struct {
-	mu     sync.Mutex
-	by     map[string]string // packed lessons
-	taught map[string]verdict
-	ids    []string
-	next   int
-}
-
-// maxRecent is how many messages are remembered by id.
-const maxRecent = 50_000
-
-// pack gives a lesson without its id as one text of its own: a domain is a part of the header field that it stood in, and would keep all
-// of it in memory.
-func (l Lesson) pack() string { return l.IP + "\n" + strings.Join(l.Domains, "\n") }
-
-func unpack(id, packed string) Lesson {
-	l := Lesson{ID: id}
-	ip, domains, _ := strings.Cut(packed, "\n")
-	if l.IP = ip; domains != "" {
-		l.Domains = strings.Split(domains, "\n")
-	}
-	return l
-}
-
-func (r *recent) add(l Lesson) {
-	packed := l.pack()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.by == nil {
-		r.by, r.taught = map[string]string{}, map[string]verdict{}
-	}
-	if len(r.ids) < maxRecent {
-		r.ids = append(r.ids, l.ID)
-	} else {
-		delete(r.by, r.ids[r.next])
-		delete(r.taught, r.ids[r.next])
-		r.ids[r.next] = l.ID
-		r.next = (r.next + 1) % maxRecent
-	}
-	r.by[l.ID] = packed
-}
-
-// teach notes a verdict on a message, or that it is taken back, and gives who sent it and which verdict goes for which. Of a message that is not
-// remembered it gives what it was told.
-func (r *recent) teach(told Lesson, said verdict, undo bool) (l Lesson, former, now verdict) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	id := strings.ToUpper(told.ID)
-	packed, found := r.by[id]
-	l = unpack(id, packed)
-	switch former = r.taught[id]; {
-	case !found && undo:
-		return told, said, untaught
-	case !found:
-		return told, untaught, said
-	case undo && former != said: // that was never said
-		return l, untaught, untaught
-	case undo:
-		delete(r.taught, id)
-		return l, said, untaught
-	}
-	r.taught[id] = said
-	return l, former, said
 }
 
 // Born gives when the memory began, and whether it is settled.
