@@ -28,7 +28,7 @@ func (l Level) String() string { return [...]string{"remark", "warning"}[l] }
 type Finding struct {
 	Problem          // where, and what in words
 	Level   Level    //
-	Kind    string   // a word of a closed list: dead, always, part, unused, code, claim, dmarc, fails
+	Kind    string   // a word of a closed list: dead, always, part, unused, code, claim, anybody, dmarc, fails
 	Rule    string   // whose; "" for none
 	Witness *Witness // a message that shows it; nil where none is needed
 }

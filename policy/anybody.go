@@ -3,11 +3,8 @@ package policy
 import (
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
-
-	"cel.dev/cel-go/common/ast"
 )
 
 // ownResults are the facts that say pass of whoever asks it of a domain of his own: they tell that a name is true, not whose it is.
@@ -55,40 +52,39 @@ func (a *analysis) nobodysView(i int) (at int16, own string) {
 	return -1, ""
 }
 
-// hostSuffix is the end of a domain name that does not begin at a dot.
-var hostSuffix = regexp.MustCompile(`^[a-z0-9][a-z0-9-]*(\.[a-z0-9-]+)*\.[a-z][a-z0-9-]+$`)
-
-// parts finds a part of a name or of an address that other people's have too.
-func (a *analysis) parts(s *examined, i int) {
-	walkExpr(s.policy.rules[i].whole.Expr(), nil, func(e ast.Expr, _ []string) bool {
-		if e.Kind() != ast.CallKind || !e.AsCall().IsMemberFunction() || len(e.AsCall().Args()) != 1 {
-			return true
-		}
-		id, isFact := a.vocabulary.factAt(e.AsCall().Target())
-		text, isText := literalText(e.AsCall().Args()[0])
-		if !isFact || !isText || id == headerFact {
-			return true
-		}
-		if said := alsoTrueOf(a.vocabulary.facts[id], e.AsCall().FunctionName(), text); said != "" {
-			a.find(s, i, nil, Finding{Level: Warning, Kind: "part", Problem: Problem{Text: said}})
-		}
-		return true
-	})
-}
-
-// alsoTrueOf says of whom a look at a part of a fact is true too who was hardly meant; "" for nobody.
-func alsoTrueOf(f Fact, function, text string) string {
-	call := fmt.Sprintf("%s.%s(%q)", f.Name, function, text)
-	isHost := hostSuffix.MatchString(text)
-	switch {
-	case function == "startsWith" && f.Kind == KindIP && text != "" && !strings.ContainsAny(text[len(text)-1:], ".:"):
-		return fmt.Sprintf("%s is true of addresses that go on with more digits too; put the network into a list, as in %s in list.NAME", call, f.Name)
-	case function == "matches" && f.Kind == KindDomain && isHost:
-		return fmt.Sprintf("%s is true of not-%s and of %s.not.example too; write == %q, or a list", call, text, text, text)
-	case function == "endsWith" && f.Kind == KindDomain && isHost:
-		return fmt.Sprintf("%s is true of not-%s too; write endsWith(%q), or a list with %q and %q in it", call, text, "."+text, text, "."+text)
-	case function == "endsWith" && f.Kind == KindAddress && isHost:
-		return fmt.Sprintf("%s is true of anybody@not-%s too; write endsWith(%q)", call, text, "@"+text)
+// unrecorded is what somebody has of whom nothing is remembered, whatever good mail he sends; recorded is the best that is remembered of anybody.
+var (
+	unrecorded = map[string]Value{
+		"client.reputation": StringOf("new"), "author.reputation": StringOf("new"), "signer.reputation": StringOf("new"), "author.known": BoolOf(false),
 	}
-	return ""
+	recorded = map[string]Value{
+		"client.reputation": StringOf("good"), "author.reputation": StringOf("good"), "signer.reputation": StringOf("good"), "author.known": BoolOf(true),
+	}
+)
+
+// newcomer finds a rule that refuses for good, or drops, an ordinary good message for nothing but that its sender has no record here.
+func (a *analysis) newcomer(s *examined, i int, what string) {
+	r := s.policy.rules[i]
+	stranger, friend := newWitness(a.vocabulary), newWitness(a.vocabulary)
+	for _, id := range r.facts {
+		if id == headerFact {
+			continue
+		}
+		if name := a.vocabulary.facts[id].Name; unrecorded[name] != (Value{}) {
+			stranger.set(name, unrecorded[name], nil)
+			stranger.told[name] = true
+			friend.set(name, recorded[name], nil)
+		}
+	}
+	if holds, _ := stranger.Truth(s.policy, r.name); !holds {
+		return
+	}
+	if holds, _ := friend.Truth(s.policy, r.name); holds {
+		return
+	}
+	if d, decided := stranger.Decide(s.policy); r.binds() && (!decided || d.Rule != r.name) {
+		return
+	}
+	a.find(s, i, nil, Finding{Level: Warning, Kind: "code", Witness: stranger, Problem: Problem{Text: fmt.Sprintf(
+		"%s whoever has no record here yet, so that nobody new ever gets one; greylist them, limit them by a rate for new, or ask for a sign of abuse too", what)}})
 }

@@ -28,13 +28,13 @@ func (c *compiler) lists() map[string]*List {
 		}
 		entries := slices.Clone(named.Entries)
 		for i, entry := range entries {
-			if strings.HasPrefix(entry, "file:") {
+			if isFile(entry) {
 				entries[i] = ""
 			}
 		}
 		list, wrong := NewList(append(entries, named.More...), c.source.Networks())
 		for _, i := range slices.Sorted(maps.Keys(wrong)) {
-			if i < len(named.Entries) && strings.HasPrefix(named.Entries[i], "file:") {
+			if i < len(named.Entries) && isFile(named.Entries[i]) {
 				continue
 			}
 			c.report(fmt.Sprintf("%s[%d]", path, i), "list %q: %v", named.Name, wrong[i])
@@ -43,6 +43,9 @@ func (c *compiler) lists() map[string]*List {
 	}
 	return lists
 }
+
+// isFile reports whether an entry names a file with more entries.
+func isFile(entry string) bool { return strings.HasPrefix(entry, "file:") }
 
 // definitions compiles [define] in the order in which definitions use each other.
 func (c *compiler) definitions() {

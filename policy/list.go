@@ -172,6 +172,25 @@ func (l *List) hasAddr(text string) bool {
 	return l.networks.Contains(addr.Unmap())
 }
 
+// kinds gives the kinds of the entries that the list has.
+func (l *List) kinds() []Kind {
+	var out []Kind
+	for range l.networks.All() {
+		out = append(out, KindIP)
+		break
+	}
+	if len(l.addresses) > 0 {
+		out = append(out, KindAddress)
+	}
+	if len(l.domains)+len(l.below) > 0 {
+		out = append(out, KindDomain)
+	}
+	if len(l.users) > 0 {
+		out = append(out, KindUser)
+	}
+	return out
+}
+
 // entry gives the entry by which a lower-case text is in the list, of several the narrowest; "" where it is not in it.
 func (l *List) entry(kind Kind, text string) string {
 	switch kind {

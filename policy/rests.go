@@ -60,6 +60,7 @@ func (a *analysis) code(s *examined, i int) {
 		}
 		what = fmt.Sprintf("it refuses for good (%d)", r.reply.Code)
 	}
+	a.newcomer(s, i, what)
 	var troubles, limits []string
 	var trouble, limit *Witness
 	for _, v := range slices.Sorted(maps.Keys(s.reads[i])) {
