@@ -147,6 +147,7 @@ func (d *daemon) newMetrics() *metric.Metrics {
 		s := d.status()
 		return []metric.Value{{Label: "kept", Now: float64(s.Kept)}, {Label: "lost", Now: float64(s.Lost)}}
 	})
+	m.Read("log_lines_lost_total", "Lines of the log that could not be written, or that nobody read in time.", "", one(func() float64 { return float64(d.logs.outlet.Trouble().Lost) }))
 	m.Read("alarms_total", "Errors in the log, by what happened: what [alert] mails about.", "kind", func() (out []metric.Value) {
 		d.logs.alerts.Counts(func(kind string, n uint64) { out = append(out, metric.Value{Label: kind, Now: float64(n)}) })
 		return out

@@ -78,6 +78,9 @@ func runDaemon(ctx context.Context, path string, logs io.Writer) error {
 	if d.logs, d.log, err = openLog(logs, file); err != nil {
 		return err
 	}
+	signals := newSignals()
+	defer signals.close()
+	defer d.logs.close()
 	open, err := d.open()
 	if err != nil {
 		return err
@@ -102,14 +105,31 @@ func runDaemon(ctx context.Context, path string, logs io.Writer) error {
 	if open.admin != nil {
 		background.Go(func() { d.serveAdmin(ctx, open.admin) })
 	}
-	return errors.Join(d.serve(ctx, open.milter), d.closeStores())
+	return errors.Join(d.serve(ctx, signals, open.milter), d.closeStores())
+}
+
+// signals are those that the daemon obeys, each kind by itself: one that comes while another waits is not lost.
+type signals struct{ reload, stop chan os.Signal }
+
+// newSignals has SIGHUP end nothing from now on, before the main loop or behind it, nor a write to somebody who has gone, such as the log's reader.
+func newSignals() signals {
+	s := signals{make(chan os.Signal, 1), make(chan os.Signal, 1)}
+	signal.Notify(s.reload, syscall.SIGHUP)
+	signal.Ignore(syscall.SIGPIPE)
+	return s
+}
+
+// ends has SIGTERM and SIGINT end the main loop, once: a second one does no harm, also while the stores are closed.
+func (s signals) ends() { signal.Notify(s.stop, syscall.SIGTERM, os.Interrupt) }
+
+func (s signals) close() {
+	signal.Stop(s.reload)
+	signal.Stop(s.stop)
 }
 
 // serve runs the main loop: sessions, signals, reloads.
-func (d *daemon) serve(ctx context.Context, listeners []net.Listener) error {
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, syscall.SIGHUP, syscall.SIGTERM, os.Interrupt)
-	defer signal.Stop(signals)
+func (d *daemon) serve(ctx context.Context, signals signals, listeners []net.Listener) error {
+	signals.ends()
 	served := make(chan error, 1)
 	d.mu.Lock()
 	d.listens = addressesOf(listeners)
@@ -138,11 +158,9 @@ func (d *daemon) serve(ctx context.Context, listeners []net.Listener) error {
 			if d.changed() {
 				d.reload("a file that the policy names")
 			}
-		case s := <-signals:
-			if s == syscall.SIGHUP {
-				d.reload("SIGHUP")
-				continue
-			}
+		case <-signals.reload:
+			d.reload("SIGHUP")
+		case s := <-signals.stop:
 			return d.stop(served, s.String())
 		}
 	}

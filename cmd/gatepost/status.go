@@ -75,6 +75,9 @@ func (s Status) wrong() []string {
 	if s.History != "" {
 		wrong = append(wrong, s.History)
 	}
+	if s.Log != "" {
+		wrong = append(wrong, s.Log)
+	}
 	if len(s.Lists) > 0 {
 		wrong = append(wrong, "blocklists out of use: "+strings.Join(s.Lists, ", "))
 	}

@@ -19,23 +19,23 @@ import (
 	"gatepost.example/policy/policyfile"
 )
 
-// New gives the handler for lines of a format that go to w. Auto is journald where w is a stream that leads there, logfmt on a terminal,
+// New gives the handler for lines of a format that go to w, through an outlet. Auto is journald where w is a stream that leads there, logfmt on a terminal,
 // else JSON. The error says that syslog cannot be reached.
-func New(w io.Writer, format policyfile.LogFormat, level slog.Leveler) (slog.Handler, error) {
+func New(w io.Writer, out *Outlet, format policyfile.LogFormat, level slog.Leveler) (slog.Handler, error) {
 	options := &slog.HandlerOptions{Level: level}
 	switch {
 	case format == policyfile.LogJournald || format == policyfile.LogAuto && leadsToJournal(w):
-		return &sink{level: level, send: sendToJournal}, nil
+		return &sink{level: level, out: out, send: sendToJournal}, nil
 	case format == policyfile.LogSyslog:
 		to, err := syslog.Dial("", "", syslog.LOG_MAIL|syslog.LOG_INFO, "gatepost")
 		if err != nil {
 			return nil, fmt.Errorf("log.format = \"syslog\": %w; start a syslog daemon, or choose another format", err)
 		}
-		return &sink{level: level, send: sendToSyslog(to)}, nil
+		return &sink{level: level, out: out, send: sendToSyslog(to)}, nil
 	case format == policyfile.LogLogfmt || format == policyfile.LogAuto && isTerminal(w):
-		return slog.NewTextHandler(w, options), nil
+		return slog.NewTextHandler(out.Stream(w), options), nil
 	}
-	return slog.NewJSONHandler(w, options), nil
+	return slog.NewJSONHandler(out.Stream(w), options), nil
 }
 
 func isTerminal(w io.Writer) bool {
@@ -57,6 +57,7 @@ type sink struct {
 	level slog.Leveler
 	attrs []slog.Attr // of With
 	group string      // "a." for With in groups
+	out   *Outlet
 	send  func(level slog.Level, line string, attrs []slog.Attr) error
 }
 
@@ -73,7 +74,9 @@ func (s *sink) Handle(_ context.Context, r slog.Record) error {
 		attrs = append(attrs, a)
 		return true
 	})
-	return s.send(r.Level, lineOf(r.Message, attrs), attrs)
+	level, line := r.Level, lineOf(r.Message, attrs)
+	s.out.hand(waiting{2*len(line) + lineCost, func() error { return s.send(level, line, attrs) }})
+	return nil
 }
 
 // WithAttrs implements slog.Handler.

@@ -186,8 +186,9 @@ func TestErrorsAreCounted(t *testing.T) {
 func TestALineHasItsFields(t *testing.T) {
 	var line string
 	var fields []slog.Attr
-	s := &sink{level: slog.LevelInfo, send: func(_ slog.Level, l string, a []slog.Attr) error { line, fields = l, a; return nil }}
+	s := &sink{level: slog.LevelInfo, out: NewOutlet(), send: func(_ slog.Level, l string, a []slog.Attr) error { line, fields = l, a; return nil }}
 	slog.New(s).With("id", "7K3Q-9MXA").WithGroup("spf").Info("decision", "result", "pass", "text", "two words\n")
+	s.out.Close(time.Minute)
 	if want := `decision id=7K3Q-9MXA spf.result=pass spf.text="two words\n"`; line != want {
 		t.Errorf("line %s, want %s", line, want)
 	}
@@ -203,7 +204,7 @@ func TestALineHasItsFields(t *testing.T) {
 func TestFormats(t *testing.T) {
 	for format, want := range map[policyfile.LogFormat]string{policyfile.LogAuto: `"msg":"decision","id":"A"`, policyfile.LogLogfmt: "msg=decision id=A", policyfile.LogJSON: `"msg":"decision","id":"A"`} {
 		var out bytes.Buffer
-		h, err := New(&out, format, slog.LevelInfo)
+		h, err := New(&out, NewOutlet(), format, slog.LevelInfo)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,0 +1,158 @@
+package logging
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// pipe gives an outlet into a pipe whose queue is small, and the end that somebody reads.
+func pipe(t *testing.T, size int) (*Outlet, io.Writer, *os.File) {
+	t.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.Close(); w.Close() })
+	out := NewOutlet()
+	out.size, out.patience = size, 50*time.Millisecond
+	return out, out.Stream(w), r
+}
+
+// lines sends what is read to a channel, line by line.
+func lines(r io.Reader) <-chan string {
+	out := make(chan string, 1_000_000)
+	go func() {
+		defer close(out)
+		for s := bufio.NewScanner(r); s.Scan(); {
+			out <- s.Text()
+		}
+	}()
+	return out
+}
+
+// TestNobodyReads: whoever logs goes on while the reader does not read; what came then is there when it reads again, whole and in its order, up to
+// what is counted as lost; and afterwards nothing is wrong.
+func TestNobodyReads(t *testing.T) {
+	out, w, r := pipe(t, 20_000)
+	const all = 20_000
+	text := strings.Repeat("x", 90)
+	for i := range all {
+		fmt.Fprintf(w, "%05d %s\n", i, text)
+	}
+	now := out.Trouble()
+	if now.Why != "nobody reads it" || now.Lost == 0 || out.Untold() != 0 {
+		t.Fatalf("%+v, of which %d are to be told", now, out.Untold())
+	}
+	read := lines(r)
+	last := -1
+	for range all - int(now.Lost) {
+		line, n := <-read, 0
+		if _, err := fmt.Sscanf(line, "%05d "+text, &n); err != nil || n <= last || len(line) != 96 {
+			t.Fatalf("%q follows line %d: %v", line, last, err)
+		}
+		last = n
+	}
+	out.Close(time.Minute)
+	if then := out.Trouble(); then.Why != "" || then.Lost != now.Lost {
+		t.Errorf("when all is read: %+v, before %+v", then, now)
+	}
+	if n, again := out.Untold(), out.Untold(); n != now.Lost || again != 0 {
+		t.Errorf("%d are to be told, and then %d, of %d", n, again, now.Lost)
+	}
+	fmt.Fprintln(w, "at last")
+	if line := <-read; line != "at last" {
+		t.Errorf("a line afterwards: %q", line)
+	}
+}
+
+// TestSlowReader: a burst that is larger than the queue waits for a reader that reads, and nothing is lost; lines of one writer keep their order.
+func TestSlowReader(t *testing.T) {
+	out, w, r := pipe(t, 20_000)
+	out.patience = time.Minute
+	read := lines(r)
+	var writers sync.WaitGroup
+	const each = 2000
+	for by := range 4 {
+		writers.Go(func() {
+			for i := range each {
+				fmt.Fprintf(w, "%d %05d %s\n", by, i, strings.Repeat("y", i))
+			}
+		})
+	}
+	next := map[int]int{}
+	for range 4 * each {
+		var by, n int
+		line := <-read
+		if _, err := fmt.Sscanf(line, "%d %d ", &by, &n); err != nil || n != next[by] || len(line) != len("0 00000 ")+n {
+			t.Fatalf("writer %d: line %d of %d bytes, want line %d: %v", by, n, len(line), next[by], err)
+		}
+		next[by]++
+	}
+	writers.Wait()
+	if now := out.Trouble(); now != (Trouble{}) {
+		t.Errorf("%+v", now)
+	}
+}
+
+// TestALineIsOutAtOnce: where nobody has to wait, a line is out when Write ends, so that a process that is killed has said it.
+func TestALineIsOutAtOnce(t *testing.T) {
+	file, err := os.Create(t.TempDir() + "/log")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	w := NewOutlet().Stream(file)
+	want := ""
+	for _, n := range []int{10, pieceSize, 3*pieceSize + 1} {
+		line := strings.Repeat("z", n) + "\n"
+		if wrote, err := io.WriteString(w, line); wrote != len(line) || err != nil {
+			t.Errorf("%d of %d bytes, %v", wrote, len(line), err)
+		}
+		want += line
+		if got, err := os.ReadFile(file.Name()); err != nil || string(got) != want {
+			t.Errorf("the file has %d bytes, want %d: %v", len(got), len(want), err)
+		}
+	}
+}
+
+// TestReaderGone: a log that cannot be written is said and counted, and stops nobody.
+func TestReaderGone(t *testing.T) {
+	out, w, r := pipe(t, 20_000)
+	fmt.Fprintln(w, "while it reads")
+	r.Close()
+	for range 3 {
+		if _, err := fmt.Fprintln(w, "behind it"); err != nil {
+			t.Error(err)
+		}
+	}
+	out.Close(time.Minute)
+	if now := out.Trouble(); now.Lost != 3 || !strings.Contains(now.Why, "broken pipe") {
+		t.Errorf("%+v", now)
+	}
+}
+
+// TestLastLines: what waits at the end is waited for, for a while.
+func TestLastLines(t *testing.T) {
+	out, w, r := pipe(t, 1<<20)
+	for range 3000 {
+		fmt.Fprintln(w, strings.Repeat("x", 90))
+	}
+	out.Close(time.Millisecond) // nobody reads
+	n := 0
+	read := lines(r)
+	out.Close(time.Minute)
+	for range 3000 {
+		if len(<-read) == 90 {
+			n++
+		}
+	}
+	if n != 3000 {
+		t.Errorf("%d of 3000 lines", n)
+	}
+}
