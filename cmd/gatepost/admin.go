@@ -96,6 +96,12 @@ func (d *daemon) adminRoutes() http.Handler {
 	}))
 	mux.HandleFunc("GET /policy", answer(func(*http.Request) (any, error) { return d.running(), nil }))
 	mux.HandleFunc("POST /reload", answer(func(r *http.Request) (any, error) { return nil, d.askReload(r.Context()) }))
+	mux.HandleFunc("POST /history/flush", answer(func(r *http.Request) (any, error) {
+		if d.history == nil {
+			return nil, nil
+		}
+		return nil, d.history.Flush(r.Context())
+	}))
 	mux.HandleFunc("POST /pause", answer(d.pause))
 	mux.HandleFunc("GET /limit", answer(func(r *http.Request) (any, error) {
 		return d.filter.Levels(r.Context(), r.FormValue("name"), r.FormValue("key"))

@@ -70,8 +70,8 @@ func explain(ctx context.Context, where *pastPlace, id, recipient string) (x *fi
 	defer r.Close()
 	var row *history.Row
 	if id != "" {
-		row, err = find(ctx, r, id)
-	} else if row, err = findLast(ctx, r); errors.Is(err, history.ErrNone) {
+		row, err = where.find(ctx, r, id)
+	} else if row, err = where.findLast(ctx, r); errors.Is(err, history.ErrNone) {
 		err = answerNo{errors.New("everything in the history was accepted, and would have been in mode enforce")}
 	}
 	if err != nil {

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -242,5 +244,28 @@ func TestWouldHave(t *testing.T) {
 	}
 	if late := wouldHave(t.Context(), file, testTime.Add(2*wouldPeriod)); late == nil || late.Whole != 0 {
 		t.Errorf("beyond its period: %+v", late)
+	}
+}
+
+// TestExplainsWhatWasJustDecided: the last refusal is there as soon as the client has its answer, not only with the next commit of the history; so is
+// what is asked for by its id.
+func TestExplainsWhatWasJustDecided(t *testing.T) {
+	dir := startDaemonWith(t, func(dir string) string { return fmt.Sprintf(markedPolicy, dir, "A") })
+	c, err := dialMilter(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.session.Close()
+	seen := map[string]bool{}
+	for n := range 5 {
+		if _, err := c.send("spam"); err != nil {
+			t.Fatal(err)
+		}
+		_, out := talk(t, dir, "explain", "--last")
+		id := regexp.MustCompile(`\(id (.{9})\)`).FindStringSubmatch(out)
+		if id == nil || !strings.HasPrefix(out, "what     554 5.7.1 A (id ") || seen[id[1]] {
+			t.Fatalf("message %d:\n%s", n, out)
+		}
+		seen[id[1]] = true
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"gatepost.example/filter"
@@ -30,16 +31,17 @@ var directoryLine = regexp.MustCompile(`(?m)^\s*directory\s*=\s*["'](.*?)["']`)
 
 // open opens the history of the policy's daemon. The policy is read without its checks: one with mistakes still names its directory.
 func (p *pastPlace) open() (*history.Reader, error) {
-	if p.directory == "" {
-		p.directory = policyfile.Default().Server.Directory
+	directory := p.directory
+	if directory == "" {
+		directory = policyfile.Default().Server.Directory
 		text, err := os.ReadFile(p.policy)
 		if err == nil {
 			if named := directoryLine.FindSubmatch(text); named != nil {
-				p.directory = string(named[1])
+				directory = string(named[1])
 			}
 		}
 	}
-	file := &policyfile.File{Server: policyfile.Server{Directory: p.directory}}
+	file := &policyfile.File{Server: policyfile.Server{Directory: directory}}
 	r, err := history.OpenReader(historyPath(file))
 	if err == nil {
 		if p.hiding, err = os.ReadFile(historyKey(file)); errors.Is(err, fs.ErrNotExist) {
@@ -48,7 +50,7 @@ func (p *pastPlace) open() (*history.Reader, error) {
 	}
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		err = fmt.Errorf("%w; be root or in the group of %s", err, p.directory)
+		err = fmt.Errorf("%w; be root or in the group of %s", err, directory)
 	case errors.Is(err, fs.ErrNotExist):
 		err = fmt.Errorf("%w; has the daemon run with [history] keep above 0, and is it the policy's server.directory?", err)
 	}
@@ -61,16 +63,42 @@ func (p *pastPlace) open() (*history.Reader, error) {
 // key gives the key of hidden addresses, nil where there is none.
 func (p *pastPlace) key() []byte { return p.hiding }
 
-// settled is how long a record may take from its decision into the history's file.
+// settled is how long a record may take from its decision into the history's file, where the daemon cannot be asked to write it at once.
 const settled = 1500 * time.Millisecond
 
+// catchUp has the daemon write what was decided just now, so that it is found; where it cannot be asked, it waits as long as that takes at most.
+func (p *pastPlace) catchUp(ctx context.Context) error {
+	if p.directory == "" && p.flushed() {
+		return nil
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(settled):
+		return nil
+	}
+}
+
+// flushed has the daemon of the policy write its history; false where whether it did cannot be known.
+func (p *pastPlace) flushed() bool {
+	t, err := talkTo(p.policy, "")
+	if err != nil {
+		return false
+	}
+	t.client.Timeout = settled
+	err = t.ask("POST", "/history/flush", nil, nil, nil)
+	return err == nil || errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) // no daemon holds anything
+}
+
 // find finds a record; one that was decided just now may still be on its way.
-func find(ctx context.Context, r *history.Reader, id string) (*history.Row, error) {
+func (p *pastPlace) find(ctx context.Context, r *history.Reader, id string) (*history.Row, error) {
 	row, err := r.Find(ctx, id)
 	if !errors.Is(err, history.ErrNone) {
 		return row, err
 	}
-	time.Sleep(settled)
+	if err := p.catchUp(ctx); err != nil {
+		return nil, err
+	}
 	if row, err = r.Find(ctx, id); errors.Is(err, history.ErrNone) {
 		return nil, answerNo{fmt.Errorf("nothing is known of %q: it is neither an id of ours nor a queue id nor a message id in the history, or it is older than [history] keep", id)}
 	}
@@ -78,11 +106,9 @@ func find(ctx context.Context, r *history.Reader, id string) (*history.Row, erro
 }
 
 // findLast finds the last record that was not simply accepted, also when it was decided just now.
-func findLast(ctx context.Context, r *history.Reader) (*history.Row, error) {
-	select {
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	case <-time.After(settled):
+func (p *pastPlace) findLast(ctx context.Context, r *history.Reader) (*history.Row, error) {
+	if err := p.catchUp(ctx); err != nil {
+		return nil, err
 	}
 	return r.LastRefused(ctx)
 }

@@ -35,6 +35,7 @@ type Store struct {
 	made   os.FileInfo
 	packer *zstd.Encoder
 	wake   chan struct{} // enough waits to be encoded
+	flush  chan chan struct{}
 	stop   chan struct{}
 	ended  chan struct{}
 	close  sync.Once
@@ -83,7 +84,7 @@ func Open(c Config) (*Store, error) {
 	}
 	s := &Store{
 		config: c, db: db, packer: packer, known: map[string]bool{}, core: newEncoder(), detail: newEncoder(),
-		wake: make(chan struct{}, 1), stop: make(chan struct{}), ended: make(chan struct{}),
+		wake: make(chan struct{}, 1), flush: make(chan chan struct{}), stop: make(chan struct{}), ended: make(chan struct{}),
 	}
 	if s.made, err = os.Stat(c.Path); err != nil {
 		return nil, errors.Join(err, db.Close())
@@ -133,6 +134,27 @@ func (s *Store) Status() string {
 	return fmt.Sprintf("the history cannot be written, %d records are lost: %v", s.lost.Load(), s.wrong)
 }
 
+// Flush has what was added so far written without waiting for the next commit; whoever opens a reader then finds it. The error is ctx's, or says that
+// the store is closed: what cannot be written is told by Status.
+func (s *Store) Flush(ctx context.Context) error {
+	written := make(chan struct{})
+	select {
+	case s.flush <- written:
+	case <-s.ended:
+		return errClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case <-written:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+var errClosed = errors.New("the history is closed")
+
 // Close writes what waits and ends the writer.
 func (s *Store) Close() error {
 	var err error
@@ -164,6 +186,10 @@ func (s *Store) run() {
 			if err := s.enter(s.take()); err != nil {
 				s.note(err)
 			}
+			continue
+		case written := <-s.flush:
+			s.note(s.write(s.take()))
+			close(written)
 			continue
 		case <-ticker.C:
 		case <-s.stop:

@@ -363,3 +363,32 @@ func TestTrouble(t *testing.T) {
 		t.Errorf("status %q, log %s", s.Status(), log.text())
 	}
 }
+
+// TestFlushedIsThere: whoever has the store flushed reads what was added before, each time, though a commit comes only once a second.
+func TestFlushedIsThere(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "history.db")
+	store, err := Open(Config{Path: path, Keep: time.Hour, Size: 1 << 30, Now: func() time.Time { return atStart }, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := OpenReader(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	for n := range 20 {
+		store.Add(fullRecord(n), &Policy{Identity: "0011223344556677-89abcdef"})
+		if err := store.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.Find(t.Context(), fullRecord(n).ID); err != nil {
+			t.Fatalf("record %d: %v", n, err)
+		}
+	}
+	if err := store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Flush(t.Context()); err == nil {
+		t.Error("a closed store was flushed")
+	}
+}
