@@ -39,7 +39,8 @@ explain tells more of one line.
 --action takes what was done: a reply code, accept, none (taken, no rule decided), discard,
 quarantine, or left (the client left before anything was decided); would-550 finds what
 an observed rule would have done. 452 behind none, as in none+452, says that some recipients
-were put off, or refused, and that the message itself was taken for the rest.`,
+were put off, or refused, and that the message itself was taken for the rest. The test
+sessions of gatepost doctor have (doctor) in the place of a rule.`,
 		Example: "  gatepost history --since 2h --refused\n  gatepost history --sender partner.example --rule spoofed\n  gatepost history --since 7d --by rule\n  gatepost history --follow",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -116,7 +117,7 @@ func clientNetwork(text string) (netip.Prefix, error) {
 const rowHead = "TIME\tID\tDONE\tRULE\tCLIENT\tSENDER\tRECIPIENTS"
 
 func rowLine(row *history.Row) string {
-	cells := []string{row.Time.Format("01-02 15:04:05"), row.ID, strings.Join(append([]string{row.Action}, row.Apart...), "+"), dash(row.Rule), row.Client, "<" + row.Sender + ">", dash(row.Recipients)}
+	cells := []string{row.Time.Format("01-02 15:04:05"), row.ID, strings.Join(append([]string{row.Action}, row.Apart...), "+"), dash(ruleOf(row)), row.Client, "<" + row.Sender + ">", dash(row.Recipients)}
 	if row.Would != "" {
 		cells = append(cells, "would: "+row.Would)
 	}
@@ -124,6 +125,17 @@ func rowLine(row *history.Row) string {
 		cells[i] = filter.Visible(cells[i])
 	}
 	return strings.Join(cells, "\t")
+}
+
+// ofDoctor stands in the place of a rule; no rule can be called so.
+const ofDoctor = "(doctor)"
+
+// ruleOf gives the rule that decided; of a test session of gatepost doctor, which leaves before anything is decided, that it is one.
+func ruleOf(row *history.Row) string {
+	if row.Action == history.Left && strings.HasPrefix(row.Helo, filter.ProbePrefix) {
+		return ofDoctor
+	}
+	return row.Rule
 }
 
 // list prints the rows, the newest first.
@@ -197,7 +209,7 @@ func (t *total) add(row *history.Row) {
 
 // keysOfRows says by what rows are counted.
 var keysOfRows = map[string]func(*history.Row) string{
-	"rule":   func(row *history.Row) string { return row.Rule },
+	"rule":   ruleOf,
 	"action": func(row *history.Row) string { return row.Action },
 	"day":    func(row *history.Row) string { return row.Time.Format("2006-01-02") },
 	"client": func(row *history.Row) string { return row.Client },

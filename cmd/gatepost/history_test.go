@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -40,6 +41,44 @@ func TestHistoryListsAndCounts(t *testing.T) {
 				t.Errorf("gatepost %s: no %q in\n%s", step.args, want, out)
 			}
 		}
+	}
+}
+
+// TestHistoryNamesDoctor: test sessions that leave before anything is decided are told apart from strangers who do; one that a rule decided is that rule's.
+func TestHistoryNamesDoctor(t *testing.T) {
+	dir := startDaemonWith(t, func(dir string) string { return fmt.Sprintf(markedPolicy, dir, "A") })
+	for _, greeting := range []string{"gatepost-doctor-1.invalid", "gatepost-doctor-2.invalid", "mail.example.org", "nobody gatepost-doctor-3.invalid"} {
+		c, err := dialMilter(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		recipient, helo, refused := strings.Cut(greeting, " ")
+		if !refused {
+			helo = greeting
+		}
+		_, err = c.session.Helo(helo)
+		if _, wrong := c.session.Mail("", ""); err != nil || wrong != nil {
+			t.Fatal(err, wrong)
+		}
+		if refused {
+			if _, err := c.session.Rcpt(recipient+"@example.net", ""); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c.session.Close()
+	}
+	var out string
+	for range 100 {
+		if _, out = talk(t, dir, "history", "--by", "rule"); strings.Count(out, "\n") == 4 {
+			break
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	if got, want := strings.Join(strings.Fields(out), " "), "RULE ALL TAKEN DEFERRED REFUSED OTHER (doctor) 2 0 0 0 2 - 1 0 0 0 1 nobody 1 0 0 1 0"; got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	if _, out := talk(t, dir, "history"); strings.Count(out, " left  (doctor) ") != 2 {
+		t.Errorf("listed\n%s", out)
 	}
 }
 
