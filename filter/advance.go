@@ -140,7 +140,7 @@ func (s *Session) publishAwaited(names []string, at policy.Stage) bool {
 	published := false
 	for _, name := range names {
 		i, isCheck := s.settings.owner[name]
-		if !isCheck || s.conn.evidence.Known(name) {
+		if !isCheck || s.conn.evidence.Known(name) || s.settings.checks[i].check.Starts() > at {
 			continue
 		}
 		out, ok := s.awaitTask(i)

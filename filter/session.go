@@ -169,13 +169,22 @@ func (s *Session) mustTake() bool { return s.onlyWatches() || s.cannotRefuse() }
 
 // Rcpt takes a recipient.
 func (s *Session) Rcpt(r Recipient) Response {
-	t := s.msg
-	if t == nil {
-		t = newTransaction(s, Sender{})
-		s.msg = t
+	if s.msg == nil {
+		s.msg = newTransaction(s, Sender{})
 		s.noteMail()
 	}
 	r = r.in(s.conn.MTA)
+	if s.fallsBehind() {
+		s.msg.behind = append(s.msg.behind, r)
+		return Continue
+	}
+	s.catchUp()
+	return s.meet(r)
+}
+
+// meet asks the rules about a recipient.
+func (s *Session) meet(r Recipient) Response {
+	t := s.msg
 	s.noteRecipient(r)
 	if r.refused() {
 		s.refuseRecipient(r)
@@ -249,6 +258,7 @@ func (s *Session) EndOfMessage(queueID string) (Response, Edits) {
 	t.queueID = queueID
 	t.body.Close()
 	s.performMessage()
+	s.catchUp()
 	t.publishMessage(s.conn.evidence)
 	response, edits := s.judge(t, t.header.Size()+t.size)
 	s.measureMessage(t, response, edits)
@@ -318,6 +328,7 @@ func (s *Session) Abort() {
 	if s.msg == nil {
 		return
 	}
+	s.catchUp()
 	s.leaveMessage(s.msg)
 	s.guarded("what a message says for later", func() { s.learn(s.msg, false) })
 	s.guarded("the record of a message", func() { s.keepMessage(s.msg, false) })

@@ -18,6 +18,7 @@ type transaction struct {
 	recipients   *policy.Recipients
 	tasks        tasks
 	paused       bool        // everything is accepted, for the pause at MAIL
+	behind       []Recipient // taken, and the rules not asked about them yet
 	count        int         // recipients that reached the rules
 	unknown      int         // recipients that the MTA refused because they do not exist
 	all          []string    // the taken recipients, as far as they are learned from
