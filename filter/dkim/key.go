@@ -17,6 +17,8 @@ type Key struct {
 	Ed25519 ed25519.PublicKey
 	Strict  bool // t=s: i= must be in d= itself
 	Testing bool // t=y: the domain is only trying DKIM
+
+	rsa *rsaKey // RSA, prepared; nil where nothing can verify by it
 }
 
 // Bits gives the size of the key.
@@ -136,6 +138,7 @@ func (k *Key) decode(p, kind string) *Problem {
 	case k.Bits() > MaxRSABits:
 		return problem(CodeKeyLong, "the key has %d bits; at most %d are tried", k.Bits(), MaxRSABits)
 	}
+	k.rsa = newRSAKey(k.RSA)
 	return nil
 }
 
