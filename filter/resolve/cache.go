@@ -11,17 +11,18 @@ import (
 // cache keeps answers until they expire or room is needed; those not asked for the longest go first.
 type cache struct {
 	config Config
-	lru    *lru.Cache[key, kept]
+	lru    *lru.Cache[key, *kept]
 	bytes  atomic.Int64 // rough size of all that is kept
 	limit  int64
 }
 
 // kept is one answer in the cache.
 type kept struct {
-	answer  *Answer
+	answer  Answer
 	since   time.Time
 	expires time.Time
 	bytes   int64
+	given   atomic.Pointer[Answer] // the copy that was given last; nil before
 }
 
 // bytesAnEntry bounds the cache's memory where strangers publish large records: that many bytes an entry on average.
@@ -29,19 +30,25 @@ const bytesAnEntry = 1024
 
 func newCache(config Config) *cache {
 	c := &cache{config: config, limit: int64(config.Entries) * bytesAnEntry}
-	c.lru, _ = lru.NewWithEvict(config.Entries, func(_ key, k kept) { c.bytes.Add(-k.bytes) }) // errs for sizes below 1 only
+	c.lru, _ = lru.NewWithEvict(config.Entries, func(_ key, k *kept) { c.bytes.Add(-k.bytes) }) // errs for sizes below 1 only
 	return c
 }
 
-// get gives a copy of an answer that is still good, with what is left of its TTL and its age, or nil.
+// get gives an answer that is still good, with what is left of its TTL and its age in whole seconds, or nil. Who asks within the same second
+// shares it.
 func (c *cache) get(k key, now time.Time) *Answer {
 	entry, ok := c.lru.Get(k)
 	if !ok || !now.Before(entry.expires) {
 		return nil // the next put replaces it
 	}
-	a := *entry.answer
-	a.Age = max(0, now.Sub(entry.since))
-	a.TTL = max(0, a.TTL-a.Age)
+	age := max(0, now.Sub(entry.since)).Truncate(time.Second)
+	if a := entry.given.Load(); a != nil && a.Age == age {
+		return a
+	}
+	a := entry.answer
+	a.Age = age
+	a.TTL = max(0, a.TTL-age)
+	entry.given.Store(&a)
 	return &a
 }
 
@@ -57,11 +64,9 @@ func (c *cache) put(k key, a *Answer, now time.Time) {
 	if keep <= 0 {
 		return
 	}
-	noted := *a
-	noted.notes = &notes{}
 	k.name = strings.Clone(k.name) // it may be a part of a whole header field
-	noted.Name = k.name
-	entry := kept{answer: &noted, since: now, expires: now.Add(keep), bytes: size(a)}
+	entry := &kept{answer: *a, since: now, expires: now.Add(keep), bytes: size(a)}
+	entry.answer.Name, entry.answer.notes = k.name, &notes{}
 	c.lru.Remove(k) // Add does not tell when it replaces a value
 	c.bytes.Add(entry.bytes)
 	c.lru.Add(k, entry)
@@ -85,9 +90,12 @@ func (c *cache) keep(a *Answer) time.Duration {
 	return 0
 }
 
-// size estimates the memory of an answer and its entry.
+// size estimates the memory of an answer and its entry, and of what readers note of it.
 func size(a *Answer) int64 {
-	n := 500 + 2*len(a.Name) + 24*len(a.Addrs) + len(a.Detail)
+	n := 700 + 2*len(a.Name) + 24*len(a.Addrs) + len(a.Detail)
+	if len(a.Texts) > 0 {
+		n += 1000 // a key, ready for use
+	}
 	for _, text := range a.Texts {
 		n += 16 + len(text)
 	}

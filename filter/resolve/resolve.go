@@ -67,7 +67,7 @@ type Answer struct {
 	MXs    []Mailserver  // MX records in the order of the answer
 	Hosts  []string      // PTR targets, lower case, no trailing dot
 	TTL    time.Duration // what was left of it when it was answered
-	Age    time.Duration // how long it had been in the cache; 0 for a fresh answer
+	Age    time.Duration // how long it had been in the cache, in whole seconds; 0 for a fresh answer
 	Detail string        // for trouble: what happened, with the server's address ("SERVFAIL from 192.0.2.53:53")
 
 	notes *notes // of an answer that is kept in the cache, shared by all its copies
