@@ -88,7 +88,7 @@ func (h *Handler) Rcpt(_ context.Context, to, _ string, m milter.Macros) milter.
 }
 
 // Header implements milter.Handler.
-func (h *Handler) Header(name, value string) { h.session.HeaderField(name, value) }
+func (h *Handler) Header(name, value []byte) { h.session.takeField(name, value) }
 
 // EndOfHeader implements milter.Handler.
 func (h *Handler) EndOfHeader(context.Context) { h.session.EndOfHeader() }

@@ -216,9 +216,12 @@ func (s *Session) meet(r Recipient) Response {
 }
 
 // HeaderField takes one field of the header, byte for byte: value is all behind the colon.
-func (s *Session) HeaderField(name, value string) {
+func (s *Session) HeaderField(name, value string) { s.takeField([]byte(name), []byte(value)) }
+
+// takeField copies a field of the header.
+func (s *Session) takeField(name, value []byte) {
 	if s.msg != nil {
-		s.msg.header.Add(name, value)
+		s.msg.header.Take(name, value)
 	}
 }
 

@@ -29,6 +29,7 @@ func (f Field) Bare() string {
 type Header struct {
 	Fields []Field
 
+	text      strings.Builder // the piece of memory that the next field goes into
 	limit     int
 	size      int
 	truncated bool
@@ -47,16 +48,55 @@ func (h *Header) Beyond() map[string]int { return h.beyond }
 
 // Add takes the next field, from the top. Folds may come as CRLF or, as MTAs hand them to a milter, as LF. Fields beyond MaxHeader are
 // counted and not kept.
-func (h *Header) Add(name, value string) {
-	value = crlf(value)
-	h.size += len(name) + len(":") + len(value) + len("\r\n")
+func (h *Header) Add(name, value string) { h.Take([]byte(name), []byte(value)) }
+
+// Take takes the next field as Add does, and keeps a copy of what it is given.
+func (h *Header) Take(name, value []byte) {
+	size := len(name) + len(value)
+	for at := nextFold(value, 0); at >= 0; at = nextFold(value, at+1) {
+		size++ // for the CR that it will have
+	}
+	h.size += size + len(":") + len("\r\n")
 	if h.size > h.limit {
 		h.truncated = true
-		h.count(name)
+		h.count(string(name))
 		return
 	}
-	h.Fields = append(h.Fields, Field{name, value})
+	if h.Fields == nil {
+		h.Fields = make([]Field, 0, usualFields)
+	}
+	h.Fields = append(h.Fields, h.keep(name, value, size))
 }
+
+// usualFields is as many as most headers have.
+const usualFields = 32
+
+// keep copies a field, size bytes in all. Many fields share a piece of memory, which grows with the header; a string cut from it stays as it is
+// while more is written behind it.
+func (h *Header) keep(name, value []byte, size int) Field {
+	b := &h.text
+	if b.Cap()-b.Len() < size {
+		b.Reset()
+		b.Grow(max(size, min(h.size, largePiece), smallPiece))
+	}
+	begin := b.Len()
+	b.Write(name)
+	middle, written := b.Len(), 0
+	for at := nextFold(value, 0); at >= 0; at = nextFold(value, at+1) {
+		b.Write(value[written:at])
+		b.WriteByte('\r')
+		written = at
+	}
+	b.Write(value[written:])
+	text := b.String()
+	return Field{text[begin:middle], text[middle:]}
+}
+
+// Sizes of the pieces of memory that fields share.
+const (
+	smallPiece = 2 << 10
+	largePiece = 32 << 10
+)
 
 func (h *Header) count(name string) {
 	if is, _ := isFrom(name); is || h.watched != nil && h.watched(name) {
@@ -67,33 +107,21 @@ func (h *Header) count(name string) {
 	}
 }
 
-// crlf gives folds their CR: an LF before a blank that has none. Any other LF is no fold, and stays what it is.
-func crlf(value string) string {
-	var b strings.Builder
-	written := 0 // of value, into b
-	for at := 0; ; {
-		i := strings.IndexByte(value[at:], '\n')
+// nextFold gives where the next fold without a CR stands, at or behind a place: an LF before a blank. It is -1 for none. Any other LF is no
+// fold, and stays what it is.
+func nextFold(value []byte, from int) int {
+	for {
+		i := bytes.IndexByte(value[from:], '\n')
 		if i < 0 {
-			break
+			return -1
 		}
-		i += at
-		at = i + 1
-		folds := at < len(value) && (value[at] == ' ' || value[at] == '\t')
-		if !folds || i > 0 && value[i-1] == '\r' {
-			continue
+		at := from + i
+		from = at + 1
+		folds := from < len(value) && (value[from] == ' ' || value[from] == '\t')
+		if folds && (at == 0 || value[at-1] != '\r') {
+			return at
 		}
-		if b.Len() == 0 {
-			b.Grow(len(value) + 8)
-		}
-		b.WriteString(value[written:i])
-		b.WriteByte('\r')
-		written = i
 	}
-	if b.Len() == 0 {
-		return value
-	}
-	b.WriteString(value[written:])
-	return b.String()
 }
 
 // Size gives the bytes of the header with all line ends, without the empty line behind it.

@@ -50,8 +50,8 @@ type Handler interface {
 	// Header gives a field of the header, byte for byte as the MTA sent it, also with NUL bytes: name is what stands before the
 	// colon, value all behind it with its leading blank; folds are the MTA's (LF with Postfix and Sendmail), without a line end.
 	// An MTA that cannot send the leading blank (no Offer.LeadingSpace) gets one put back: the usual form, but not surely the
-	// sender's.
-	Header(name, value string)
+	// sender's. Both are good until it returns.
+	Header(name, value []byte)
 
 	// EndOfHeader says that the header is whole.
 	EndOfHeader(ctx context.Context)

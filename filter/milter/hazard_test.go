@@ -58,7 +58,7 @@ func (r *recorder) Mail(_ context.Context, from, _ string, m Macros) Response {
 func (r *recorder) Rcpt(_ context.Context, to, _ string, _ Macros) Response {
 	return r.note("rcpt %s", to)
 }
-func (r *recorder) Header(name, value string)   { r.note("header %q %q", name, value) }
+func (r *recorder) Header(name, value []byte)   { r.note("header %q %q", name, value) }
 func (r *recorder) EndOfHeader(context.Context) { r.note("eoh") }
 func (r *recorder) Body(chunk []byte)           { r.note("body %d", len(chunk)) }
 func (r *recorder) EndOfMessage(_ context.Context, e Editor, _ Macros) Response {

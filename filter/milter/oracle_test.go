@@ -84,7 +84,7 @@ func (o *oracle) RcptTo(to, esmtp string, m gomilter.Modifier) (*gomilter.Respon
 	return o.reply(o.h.Rcpt(context.Background(), to, esmtp, oracleMacros{m}))
 }
 func (o *oracle) Header(name, value string, _ gomilter.Modifier) (*gomilter.Response, error) {
-	o.h.Header(name, value)
+	o.h.Header([]byte(name), []byte(value))
 	return gomilter.RespContinue, nil
 }
 func (o *oracle) Headers(gomilter.Modifier) (*gomilter.Response, error) {

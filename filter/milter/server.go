@@ -248,7 +248,7 @@ func (full) Connect(context.Context, Client, Macros) Response      { return tooM
 func (full) Helo(context.Context, string, Macros) Response         { return tooMany }
 func (full) Mail(context.Context, string, string, Macros) Response { return tooMany }
 func (full) Rcpt(context.Context, string, string, Macros) Response { return tooMany }
-func (full) Header(string, string)                                 {}
+func (full) Header([]byte, []byte)                                 {}
 func (full) EndOfHeader(context.Context)                           {}
 func (full) Body([]byte)                                           {}
 func (full) EndOfMessage(context.Context, Editor, Macros) Response { return tooMany }

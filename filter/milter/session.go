@@ -294,12 +294,12 @@ func (s *session) header(data []byte) error {
 	if len(data) == 0 || data[len(data)-1] != 0 {
 		return errForm
 	}
-	name, value, found := strings.Cut(string(data[:len(data)-1]), "\x00")
+	name, value, found := bytes.Cut(data[:len(data)-1], []byte{0})
 	if !found {
 		return errForm
 	}
 	if s.parts&leadingSpace == 0 {
-		value = " " + value
+		value = append([]byte{' '}, value...)
 	}
 	s.event = "header"
 	s.handler.Header(name, value)
