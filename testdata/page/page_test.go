@@ -120,16 +120,20 @@ func (s *site) begin() {
 	s.t.Fatal("the daemon serves no page")
 }
 
+// flags are those of every run of the browser.
+func (s *site) flags() []string {
+	return []string{
+		"--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+		"--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--hide-scrollbars", "--user-data-dir=" + filepath.Join(s.dir, "browser"),
+	}
+}
+
 // browse runs the browser and gives what it prints.
 func (s *site) browse(url string, flags ...string) string {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
-	all := append([]string{
-		"--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-		"--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--hide-scrollbars", "--user-data-dir=" + filepath.Join(s.dir, "browser"),
-	}, flags...)
-	out, err := exec.CommandContext(ctx, s.typed, append(all, url)...).Output()
+	out, err := exec.CommandContext(ctx, s.typed, append(append(s.flags(), flags...), url)...).Output()
 	if err != nil {
 		s.t.Fatalf("chromium %s: %v", url, err)
 	}

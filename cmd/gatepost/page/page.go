@@ -123,7 +123,7 @@ func (p *Page) guard(next http.Handler) http.Handler {
 		h := w.Header()
 		h.Set("Content-Security-Policy", policyHeader)
 		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Referrer-Policy", "same-origin") // with "no-referrer" browsers send our own forms with "Origin: null"
 		h.Set("Cache-Control", "no-store")
 		if !p.doors.known(r.Host) {
 			http.Error(w, "this page is asked for by an address, by localhost or by the name of its host", http.StatusMisdirectedRequest)
