@@ -10,33 +10,35 @@ import (
 
 // begin starts the checks of a stage that somebody will read: Authentication-Results, a rule, or the reply that is going to be spoken.
 // Those of DATA wait for the end of the body; what they will ask of DNS is asked meanwhile.
-func (s *Session) begin(at policy.Stage, into tasks, in *check.Input) {
+func (s *Session) begin(at policy.Stage, into *runs, in *check.Input) {
 	hand, _ := s.server.resolver.(resolve.AtHand)
-	started := make([]task, 0, len(s.settings.starting[at]))
 	for _, i := range s.settings.starting[at] {
 		entry := &s.settings.checks[i]
 		if !s.wants(i) {
 			continue
 		}
 		if s.past != nil {
-			into[i] = s.past.task(entry)
+			into.tasks[i] = s.past.task(entry)
 			continue
 		}
-		into[i].stop() // of a HELO before
-		started = append(started, task{check: entry.check, log: s.log, session: s, resolver: s.server.resolver, hand: hand})
-		t := &started[len(started)-1]
-		into[i] = t
-		in.Resolver, in.Findings = t, t.findings
+		into.tasks[i].stop() // of a HELO before
+		t := into.place(i)
+		t.check, t.log, t.session, t.resolver, t.hand = entry.check, s.log, s, s.server.resolver, hand
+		into.tasks[i] = t
 		t.begin(in)
 		if at != policy.Data {
 			s.perform(entry, t)
 		}
+	}
+	if in != nil {
+		*in = check.Input{}
 	}
 }
 
 // perform runs a task: here, if it need not wait for anything, else on a goroutine of its own.
 func (s *Session) perform(e *entry, t *task) {
 	if e.waits || !t.try() {
+		s.room.lent = true
 		t.launch(s.settings.Budget, s.allTasks())
 	}
 }

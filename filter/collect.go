@@ -25,6 +25,8 @@ type task struct {
 	session  *Session // whose earlier tasks are read while it is tried
 	earlier  tasks    // those to read on a goroutine of its own
 
+	found func(context.Context, string) []check.Finding // its findings, as a value; made once, as the task keeps its place
+
 	trying  bool
 	missed  atomic.Bool // while it was tried it asked for something that was not at hand
 	ended   bool        // outcome is there, without a goroutine
@@ -39,9 +41,15 @@ type task struct {
 // grace is how long a check that was cut off may take to give what it has.
 const grace = 200 * time.Millisecond
 
+func (t *task) wipe() { *t = task{found: t.found} }
+
 // begin calls a check's Start on the session's own goroutine.
 func (t *task) begin(in *check.Input) {
 	defer t.caught(&t.ended)
+	if t.found == nil {
+		t.found = t.findings
+	}
+	in.Resolver, in.Findings = t, t.found
 	t.work = t.check.Start(in)
 }
 

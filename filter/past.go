@@ -210,7 +210,7 @@ func (p *past) endOfMessage(s *Session) {
 		t.hop = message.Hop{Addr: m.HopAddr, Name: m.HopName, Helo: m.HopHelo}
 		s.adoptClient()
 	}
-	s.begin(policy.Data, t.tasks, nil)
+	s.begin(policy.Data, &t.runs, nil)
 	t.queueID = p.record.QueueID
 	p.publishRecorded(s)
 	s.judge(t, m.Size-len("\r\n"))

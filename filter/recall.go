@@ -15,20 +15,23 @@ import (
 // at the end of a user's message what is learned from it.
 
 // enter starts the checks of a stage and asks the limits.
-func (s *Session) enter(o occasion, into tasks) {
+func (s *Session) enter(o occasion, into *runs) {
 	if s.past != nil {
 		s.begin(o.at, into, nil)
 		s.askLimits(o, nil, nil)
 		return
 	}
+	s.enterRoom()
 	in := s.input(s.clock())
-	reads := s.recalls(o.at, in)
+	s.room.steps = s.appendRecalls(s.room.steps[:0], o.at, in)
+	reads := len(s.room.steps)
 	asked := s.readyLimits(o)
-	s.room.steps = s.appendSteps(append(s.room.steps[:0], reads...), asked)
+	s.room.steps = s.appendSteps(s.room.steps, asked)
 	results := s.remember(s.room.steps)
-	in.Memory = recalled{s.server.store, reads, results[:len(reads)]}
+	s.room.recalled = recalled{s.server.store, s.room.steps[:reads:reads], results[:reads]}
+	in.Memory = &s.room.recalled
 	s.begin(o.at, into, in)
-	s.askLimits(o, asked, results[len(reads):])
+	s.askLimits(o, asked, results[reads:])
 }
 
 // remember carries out steps, and before them those that were put off. The time is that of the event, not of the message: a slow session
@@ -57,12 +60,11 @@ func (s *Session) rememberLater(steps []state.Step) {
 	}
 }
 
-// recalls gives what the checks that start at a stage read first.
-func (s *Session) recalls(at policy.Stage, in *check.Input) []state.Step {
-	var out []state.Step
+// appendRecalls adds what the checks that start at a stage read first.
+func (s *Session) appendRecalls(out []state.Step, at policy.Stage, in *check.Input) []state.Step {
 	for _, i := range s.settings.starting[at] {
 		if r, ok := s.settings.checks[i].check.(check.Recaller); ok && s.wants(i) {
-			s.guarded("what "+s.settings.checks[i].name+" reads first", func() { out = append(out, r.Recalls(in)...) }) // without it the check asks by itself
+			s.guarded(s.settings.checks[i].recall, func() { out = append(out, r.Recalls(in)...) }) // without it the check asks by itself
 		}
 	}
 	return out
@@ -76,7 +78,7 @@ type recalled struct {
 }
 
 // Do implements check.Memory.
-func (r recalled) Do(ctx context.Context, now time.Time, steps []state.Step) []state.Result {
+func (r *recalled) Do(ctx context.Context, now time.Time, steps []state.Step) []state.Result {
 	if len(steps) == 0 {
 		return nil
 	}

@@ -25,8 +25,9 @@ type entry struct {
 	prints bool // Authentication-Results reads it, so it runs for every message that gets one, whatever the rules say
 	waits  bool // its work may wait for something that is neither an answer of DNS nor what an earlier check found
 
-	name  string // of the check, kept because they are asked for in every session
-	facts []policy.Fact
+	name   string // of the check, kept because they are asked for in every session
+	recall string // what the log calls its first reading
+	facts  []policy.Fact
 }
 
 // memory is what checks remember with.

@@ -51,7 +51,7 @@ func (s *Session) adoptClient() {
 		}
 	}
 	for _, at := range []policy.Stage{policy.Connect, policy.Helo, policy.Mail} {
-		s.begin(at, t.tasks, s.input(t.now))
+		s.begin(at, &t.runs, s.input(t.now))
 	}
 }
 

@@ -96,6 +96,7 @@ func (s *Server) Reload(settings *Settings) {
 	for i := range settings.checks {
 		entry := &settings.checks[i]
 		entry.name, entry.facts = entry.check.Name(), entry.check.Facts()
+		entry.recall = "what " + entry.name + " reads first"
 		settings.starting[entry.check.Starts()] = append(settings.starting[entry.check.Starts()], i)
 		settings.wanted[i] = p.Wants(entry.facts)
 		for _, f := range entry.facts {

@@ -6,7 +6,6 @@ import (
 	"runtime/debug"
 	"time"
 
-	"gatepost.example/filter/authres"
 	"gatepost.example/filter/check"
 	"gatepost.example/filter/message"
 	"gatepost.example/filter/state"
@@ -24,15 +23,6 @@ type Session struct {
 	told     bool         // some record tells what was decided, so that the end of the session has nothing to add
 	past     *past        // the record that is decided again; nil for a session that is under way
 	room     *room        // nil outside of a connection
-}
-
-// room is memory that sessions use one after the other, each part for no longer than the function that fills it.
-type room struct {
-	steps    []state.Step
-	putOff   []state.Step
-	ready    []question
-	findings []check.Finding
-	results  []authres.Result
 }
 
 // reset makes the session that of the next client of the MTA's connection, under the settings that were negotiated.
@@ -54,10 +44,11 @@ type connection struct {
 	evidence *policy.Evidence
 	walk     *policy.Walk
 	atStart  *policy.Walk // the walk as it was after connect: each HELO goes on from there; nil before the first
-	tasks    tasks
 	leaving  []state.Step // what the memory is told when the session ends
 	putOff   []state.Step // what it is told when it is asked next
 	trail    trail
+
+	runs
 }
 
 // Connect begins the session.
@@ -66,11 +57,12 @@ func (s *Session) Connect(c Client) Response {
 		s.Close()
 	}
 	set := s.settings
-	s.room = s.server.rooms.Get().(*room)
+	s.enterRoom()
 	s.conn = connection{Client: c, id: s.newID(), now: s.present(), evidence: s.server.newEvidence(set.Policy), walk: set.Policy.NewWalk(), putOff: s.room.putOff}
 	s.conn.paused = s.pausedAt(s.conn.now)
 	s.conn.trail.event()
-	s.conn.tasks = make(tasks, len(s.settings.checks))
+	s.conn.runs = s.room.runs.of(len(s.settings.checks))
+	s.conn.trail.readings = s.room.readings
 	s.conn.role = set.roleOf(c)
 	s.conn.trusted = s.conn.role != roleLocal && set.trusts(c.Addr)
 	if s.conn.role == roleLocal {
@@ -79,7 +71,7 @@ func (s *Session) Connect(c Client) Response {
 	s.conn.relay = s.conn.role == roleMX && set.isRelay(c.Addr)
 	s.publishClient()
 	if !s.conn.relay {
-		s.enter(occasion{at: policy.Connect}, s.conn.tasks)
+		s.enter(occasion{at: policy.Connect}, &s.conn.runs)
 	}
 	s.advance(policy.Connect, s.conn.walk, s.conn.walk.Step)
 	return s.speakEarly(policy.Connect, s.conn.walk, s.conn.id)
@@ -122,13 +114,15 @@ func (s *Session) Helo(name string, tls TLS) Response {
 	c.evidence.ForgetHelo()
 	if c.atStart == nil {
 		c.atStart = c.walk
+	} else {
+		c.walk.Release()
 	}
 	c.walk = c.atStart.Clone()
 	c.helo, c.tls = name, tls
 	s.noteHelo()
 	if !c.relay {
 		s.publishHelo(name, policy.Helo)
-		s.enter(occasion{at: policy.Helo}, c.tasks)
+		s.enter(occasion{at: policy.Helo}, &c.runs)
 	}
 	s.advance(policy.Helo, c.walk, c.walk.Step)
 	return s.speakEarly(policy.Helo, c.walk, c.id)
@@ -147,7 +141,7 @@ func (s *Session) Mail(from Sender) Response {
 	s.noteMail()
 	t.publishSender(c.evidence)
 	if !c.relay {
-		s.enter(occasion{at: policy.Mail}, t.tasks)
+		s.enter(occasion{at: policy.Mail}, &t.runs)
 	}
 	s.advance(policy.Mail, t.walk, t.walk.Step)
 	return s.speakEarly(policy.Mail, t.walk, t.id)
@@ -238,7 +232,7 @@ func (s *Session) EndOfHeader() {
 	}
 	in := s.input(t.now)
 	in.Header, in.Author, in.Body = t.header, t.author, t.body
-	s.begin(policy.Data, t.tasks, in)
+	s.begin(policy.Data, &t.runs, in)
 }
 
 // Body takes the next bytes of the body.
@@ -354,9 +348,12 @@ func (s *Session) drop() {
 	if s.msg.body != nil {
 		s.msg.body.Close()
 	}
+	s.msg.recipients.Release()
 	s.msg = nil
+	s.room.leaveMessage()
 	s.conn.evidence.Forget(policy.OfMessage)
 	if s.conn.relay { // the next message has another client
+		s.conn.evidence.Release()
 		s.conn.evidence = s.server.newEvidence(s.settings.Policy)
 		s.publishClient()
 	}
@@ -377,21 +374,23 @@ func (s *Session) Close() {
 	s.server.leases.remove(s.conn.leaving)
 	s.remember(s.conn.leaving)
 	s.conn.leaving = nil
-	if s.room != nil {
-		clear(s.conn.putOff[:cap(s.conn.putOff)])
-		s.room.putOff, s.conn.putOff = s.conn.putOff[:0], nil
-		s.server.rooms.Put(s.room)
-		s.room = nil
+	if s.conn.atStart != nil {
+		s.conn.atStart.Release()
 	}
+	s.conn.walk.Release()
+	s.conn.evidence.Release()
+	s.leaveRoom()
+	s.conn = connection{}
 }
 
-// input gives the checks what is known of the session.
+// input gives the checks what is known of the session. It is good until the checks of the stage have begun.
 func (s *Session) input(now time.Time) *check.Input {
 	if s.past != nil {
 		return nil // nothing is asked
 	}
 	addr, name, helo := s.who()
-	in := &check.Input{
+	in := &s.room.input
+	*in = check.Input{
 		Now: now, Receiver: s.settings.authservID(s.conn.MTA), Resolver: s.server.resolver,
 		Client: addr, ClientName: domainOf(name), Helo: helo, Memory: s.server.store,
 	}

@@ -143,7 +143,7 @@ func (s *Session) keepConnection() {
 		return
 	}
 	r := s.newRecord()
-	r.ID, r.Time, r.Lines = s.conn.id, s.conn.now, s.conn.trail.lines
+	r.ID, r.Time, r.Lines, r.Readings = s.conn.id, s.conn.now, s.conn.trail.lines, slices.Clone(s.conn.trail.readings)
 	if r.Greeted {
 		r.Reached = policy.Helo
 	}
@@ -161,8 +161,8 @@ func (s *Session) keepMessage(t *transaction, whole bool) {
 	r.ID, r.Number, r.Time, r.QueueID = t.id, s.conn.trail.messages, t.now, t.queueID
 	r.Sender = history.Sender{Address: t.from.Address, User: t.from.User, Method: t.from.Method, TLS: history.TLS(t.from.TLS)}
 	r.Recipients, r.Dropped = t.trail.recipients, t.trail.dropped
-	r.Readings = append(r.Readings, t.trail.readings...)
-	r.Lines = append(slices.Clip(s.conn.trail.lines), t.trail.lines...)
+	r.Readings = slices.Concat(s.conn.trail.readings, t.trail.readings)
+	r.Lines = slices.Concat(s.conn.trail.lines, t.trail.lines)
 	r.Reached = policy.Mail
 	if len(r.Recipients) > 0 {
 		r.Reached = policy.Rcpt
@@ -179,7 +179,7 @@ func (s *Session) newRecord() *history.Record {
 	c := &s.conn
 	r := &history.Record{
 		Conn: c.id, ConnTime: c.now, Client: history.Client(c.Client), Greeted: c.trail.helo > 0, Helo: c.helo, HeloTLS: history.TLS(c.tls),
-		Relay: c.relay, ConnPaused: c.paused, QueueID: c.QueueID, Readings: slices.Clip(c.trail.readings),
+		Relay: c.relay, ConnPaused: c.paused, QueueID: c.QueueID,
 	}
 	if s.settings.Kept != nil {
 		r.Policy = s.settings.Kept.Identity

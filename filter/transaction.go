@@ -16,7 +16,6 @@ type transaction struct {
 	senderDomain string
 	walk         *policy.Walk
 	recipients   *policy.Recipients
-	tasks        tasks
 	paused       bool        // everything is accepted, for the pause at MAIL
 	behind       []Recipient // taken, and the rules not asked about them yet
 	count        int         // recipients that reached the rules
@@ -31,16 +30,18 @@ type transaction struct {
 	size         int
 	queueID      string
 	trail        messageTrail
+
+	runs
 }
 
 // maxLogged bounds the recipients that one log line names.
 const maxLogged = 5
 
 func newTransaction(s *Session, from Sender) *transaction {
-	t := &transaction{
-		id: s.newID(), now: s.present(), from: from, senderDomain: mailDomain(from.Address),
-		walk: s.conn.walk.Clone(), header: message.NewHeader(), tasks: make(tasks, len(s.settings.checks)), queueID: from.QueueID,
-	}
+	s.enterRoom()
+	t := &s.room.transaction
+	t.id, t.now, t.from, t.senderDomain, t.queueID = s.newID(), s.present(), from, mailDomain(from.Address), from.QueueID
+	t.walk, t.header, t.runs = s.conn.walk.Clone(), message.NewHeader(), t.runs.of(len(s.settings.checks))
 	if t.queueID == "" {
 		t.queueID = s.conn.QueueID
 	}
@@ -48,6 +49,12 @@ func newTransaction(s *Session, from Sender) *transaction {
 	t.recipients = policy.NewRecipients(t.walk)
 	t.header.Watch(s.watches)
 	return t
+}
+
+// wipe makes ready for another message, with nothing in it of this one.
+func (t *transaction) wipe() {
+	t.runs.wipe()
+	*t = transaction{runs: t.runs, all: wiped(t.all), taken: wiped(t.taken), trail: messageTrail{readings: wiped(t.trail.readings), lines: wiped(t.trail.lines)}}
 }
 
 func (t *transaction) publishSender(e *policy.Evidence) {

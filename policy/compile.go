@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/ast"
@@ -34,7 +35,12 @@ type Policy struct {
 	perRcpt     bool // some rule depends on the recipient
 	tagsRcpt    bool // some tag or observed rule depends on the recipient
 	shares      bool // some rule is enforced for a share of senders
+
+	released *released
 }
+
+// released is what sessions have released that were decided by a policy's rules: its memory is for those to come.
+type released struct{ evidences, walks, recipients sync.Pool }
 
 // rule is one compiled rule.
 type rule struct {
@@ -93,6 +99,7 @@ func Compile(v *Vocabulary, source Source) (*Policy, []Problem) {
 
 func compilerOf(v *Vocabulary, source Source) *compiler {
 	return &compiler{source: source, checked: map[string]*ast.AST{}, policy: &Policy{
+		released:   new(released),
 		vocabulary: v, observe: source.Observe, delayReject: source.DelayReject, mildest: source.Mildest, views: map[string]ref.Val{},
 	}}
 }

@@ -13,13 +13,15 @@ type Walk struct {
 	policy    *Policy
 	recipient bool
 	rules     []standing // in the order of the policy's
-	room      []factID   // what rules wait for, piece by piece; the pieces of now are never written again
+	room      []factID   // what rules wait for, piece by piece
 	from      int        // all rules before it are settled
 	stopped   int        // the rule at which the last step ended; len(rules) when it went through
 	decided   bool
 	decision  Decision
-	also      []*Walk // of other recipients of this message and class: their tags and would-bes count too
-	sides     []side  // of each rule with a share; nil where there is none
+	also      []*Walk  // of other recipients of this message and class: their tags and would-bes count too
+	sides     []side   // of each rule with a share; empty where there is none
+	awaited   []factID // by the last step
+	names     []string // of those
 }
 
 // standing is how far a walk is with one rule.
@@ -30,7 +32,22 @@ type standing struct {
 }
 
 // NewWalk gives the walk of a new connection.
-func (p *Policy) NewWalk() *Walk { return &Walk{policy: p, rules: make([]standing, len(p.rules))} }
+func (p *Policy) NewWalk() *Walk {
+	if w, left := p.released.walks.Get().(*Walk); left {
+		w.policy = p
+		return w
+	}
+	return &Walk{policy: p, rules: make([]standing, len(p.rules))}
+}
+
+// Release ends a walk that nobody reads any more: one to come uses its memory.
+func (w *Walk) Release() {
+	clear(w.rules)
+	clear(w.names)
+	pool := &w.policy.released.walks
+	*w = Walk{rules: w.rules, room: w.room[:0], sides: w.sides[:0], awaited: w.awaited[:0], names: w.names[:0]}
+	pool.Put(w)
+}
 
 // Clone gives a walk that goes on from here on its own: a message's from its connection's. What rests on facts that every message has
 // anew, such as a limit read at connect, is asked again.
@@ -49,11 +66,14 @@ func (w *Walk) Clone() *Walk {
 	return c
 }
 
-// copy shares what rules wait for: a walk that adds to it takes room of its own.
 func (w *Walk) copy() *Walk {
-	c := *w
-	c.rules, c.room, c.sides = slices.Clone(w.rules), slices.Clip(w.room), slices.Clone(w.sides)
-	return &c
+	c := w.policy.NewWalk()
+	own := *c
+	*c = *w
+	copy(own.rules, w.rules)
+	c.rules, c.room, c.sides = own.rules, append(own.room, w.room...), append(own.sides, w.sides...)
+	c.awaited, c.names = own.awaited, own.names
+	return c
 }
 
 // ForRecipient gives the walk of one recipient: it goes on from where the message's stands, into the rules that name the recipient.
@@ -64,9 +84,10 @@ func (w *Walk) ForRecipient() *Walk {
 }
 
 // Step goes on with what e knows now, at a stage. It gives the names of the facts that the final rule at which it stopped waits for;
-// at Data also those of undecided tag and observed rules above the decision. None means that there is nothing to await.
+// at Data also those of undecided tag and observed rules above the decision. None means that there is nothing to await. The names hold until
+// the walk's next step.
 func (w *Walk) Step(e *Evidence, at Stage) []string {
-	var waits []factID
+	waits := w.awaited[:0]
 	w.stopped = len(w.policy.rules)
 	if w.policy.shares {
 		w.takeSides(e)
@@ -115,7 +136,11 @@ func (w *Walk) Step(e *Evidence, at Stage) []string {
 			w.decide(i, at)
 		}
 	}
-	return w.policy.names(waits)
+	if w.awaited = waits; len(waits) == 0 {
+		return nil
+	}
+	w.names = w.policy.appendNames(w.names[:0], waits)
+	return w.names
 }
 
 // evaluate asks one rule again if a fact it waits for has come.
@@ -155,7 +180,7 @@ func (r *rule) safely(e *Evidence) (t truth, waits []factID, err error) {
 func (w *Walk) waits(i int) []factID { return w.room[w.rules[i].begin:w.rules[i].end] }
 
 func (w *Walk) awaits(i int, waits []factID) {
-	if w.room == nil {
+	if cap(w.room) == 0 {
 		w.room = make([]factID, 0, 2*len(w.rules))
 	}
 	w.rules[i].begin = int32(len(w.room))
@@ -245,11 +270,10 @@ func (w *Walk) end() int {
 	return len(w.policy.rules)
 }
 
-func (p *Policy) names(ids []factID) []string {
-	if len(ids) == 0 {
-		return nil
-	}
-	out := make([]string, 0, len(ids))
+func (p *Policy) names(ids []factID) []string { return p.appendNames(nil, ids) }
+
+// appendNames adds the names of facts, each once.
+func (p *Policy) appendNames(out []string, ids []factID) []string {
 	for _, id := range ids {
 		name := headerVariable
 		if id != headerFact {

@@ -28,10 +28,22 @@ type Evidence struct {
 
 // NewEvidence gives the empty evidence of a new session under p.
 func (p *Policy) NewEvidence() *Evidence {
+	if e, left := p.released.evidences.Get().(*Evidence); left {
+		e.policy = p
+		return e
+	}
 	n := len(p.vocabulary.facts)
 	e := &Evidence{policy: p, vals: make([]ref.Val, n), at: make([]Stage, n)}
 	e.quick.e = e
 	return e
+}
+
+// Release ends evidence that nobody reads any more: a session to come uses its memory.
+func (e *Evidence) Release() {
+	clear(e.vals)
+	pool := &e.policy.released.evidences
+	*e = Evidence{vals: e.vals, at: e.at, quick: quick{e: e, waits: e.quick.waits[:0]}}
+	pool.Put(e)
 }
 
 // Give makes facts have a value whatever is published, for a policy's tests. They become known when they are published.
@@ -107,10 +119,8 @@ func (e *Evidence) PublishedAt(name string) (Stage, bool) {
 
 // Forget drops the facts of a scope and of every narrower one.
 func (e *Evidence) Forget(scope Scope) {
-	for id, f := range e.policy.vocabulary.facts {
-		if f.Scope >= scope {
-			e.vals[id] = nil
-		}
+	for _, id := range e.policy.vocabulary.within[scope] {
+		e.vals[id] = nil
 	}
 	if scope <= OfMessage {
 		e.header, e.fields = nil, nil
@@ -119,10 +129,8 @@ func (e *Evidence) Forget(scope Scope) {
 
 // ForgetHelo drops what was known from HELO on: a second HELO, after STARTTLS, starts anew (RFC 3207 4.2).
 func (e *Evidence) ForgetHelo() {
-	for id, f := range e.policy.vocabulary.facts {
-		if f.Stage >= Helo || f.Scope >= OfMessage {
-			e.vals[id] = nil
-		}
+	for _, id := range e.policy.vocabulary.sinceHelo {
+		e.vals[id] = nil
 	}
 	e.header, e.fields = nil, nil
 }

@@ -16,6 +16,7 @@ type Recipients struct {
 	message *Walk
 	members []member
 	putOff  int
+	awaited []string // by the last step
 }
 
 // maxAlso bounds the recipients of one class whose own tags and observed rules are followed beside those of the last one.
@@ -30,7 +31,36 @@ type member struct {
 }
 
 // NewRecipients begins a message whose own walk is w.
-func NewRecipients(w *Walk) *Recipients { return &Recipients{message: w} }
+func NewRecipients(w *Walk) *Recipients {
+	r, left := w.policy.released.recipients.Get().(*Recipients)
+	if !left {
+		r = new(Recipients)
+	}
+	r.message = w
+	return r
+}
+
+// Release ends a message: nobody reads its walks any more, its own included.
+func (r *Recipients) Release() {
+	for _, m := range r.members {
+		m.release(r.message)
+	}
+	pool := &r.message.policy.released.recipients
+	r.message.Release()
+	clear(r.members)
+	clear(r.awaited)
+	*r = Recipients{members: r.members[:0], awaited: r.awaited[:0]}
+	pool.Put(r)
+}
+
+func (m *member) release(message *Walk) {
+	for i := range m.also {
+		m.also[i].release(message)
+	}
+	if m.walk != message {
+		m.walk.Release()
+	}
+}
 
 // Walk gives the walk of the next recipient: one of its own where some rule names the recipient, else the message's.
 func (r *Recipients) Walk() *Walk {
@@ -80,9 +110,9 @@ func (m *member) follow(w *Walk, e *Evidence) {
 func (r *Recipients) Taken() bool { return len(r.members) > 0 }
 
 // Step walks on for every class. It gives the names of the facts that some of them waits for. The recipient's facts in e are afterwards
-// those of the one whose walk Ends gives.
+// those of the one whose walk Ends gives. The names hold until the next step.
 func (r *Recipients) Step(e *Evidence, at Stage) []string {
-	var waits []string
+	waits := r.awaited[:0]
 	for i := range r.members {
 		m := &r.members[i]
 		m.walk.also = nil
@@ -94,6 +124,9 @@ func (r *Recipients) Step(e *Evidence, at Stage) []string {
 	}
 	if best := r.mildest(); best != nil {
 		e.setRecipientFacts(best.facts)
+	}
+	if r.awaited = waits; len(waits) == 0 {
+		return nil
 	}
 	return waits
 }
@@ -140,11 +173,10 @@ func (e *Evidence) recipientFacts() []ref.Val {
 	if !e.policy.perRcpt {
 		return nil
 	}
-	var out []ref.Val
-	for id, f := range e.policy.vocabulary.facts {
-		if f.Scope == OfRecipient {
-			out = append(out, e.vals[id])
-		}
+	ids := e.policy.vocabulary.within[OfRecipient]
+	out := make([]ref.Val, len(ids))
+	for i, id := range ids {
+		out[i] = e.vals[id]
 	}
 	return out
 }
@@ -153,11 +185,7 @@ func (e *Evidence) setRecipientFacts(facts []ref.Val) {
 	if !e.policy.perRcpt {
 		return
 	}
-	i := 0
-	for id, f := range e.policy.vocabulary.facts {
-		if f.Scope == OfRecipient {
-			e.vals[id], e.at[id] = facts[i], Rcpt
-			i++
-		}
+	for i, id := range e.policy.vocabulary.within[OfRecipient] {
+		e.vals[id], e.at[id] = facts[i], Rcpt
 	}
 }

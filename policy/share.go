@@ -78,8 +78,8 @@ func (c *compiler) shared(path string, r *rule) {
 
 // takeSides finds for each rule with a share on which side the sender is, as soon as that is known.
 func (w *Walk) takeSides(e *Evidence) {
-	if w.sides == nil {
-		w.sides = make([]side, len(w.policy.rules))
+	for len(w.sides) < len(w.policy.rules) {
+		w.sides = append(w.sides, sideUnknown)
 	}
 	for i, r := range w.policy.rules {
 		if r.share == 0 || w.sides[i] != sideUnknown || len(e.missing(r.key)) > 0 {

@@ -16,6 +16,9 @@ type Vocabulary struct {
 	facts   []Fact
 	byName  map[string]factID
 	unknown []*types.Unknown // preallocated, so that a fact not yet there costs nothing
+
+	within    [len(scopeNames)][]factID // of a scope and of every narrower one
+	sinceHelo []factID                  // that do not outlive a second HELO
 }
 
 var factName = regexp.MustCompile(`^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+$`)
@@ -52,6 +55,12 @@ func (v *Vocabulary) add(f Fact) error {
 	id := factID(len(v.facts))
 	v.byName[f.Name] = id
 	v.facts = append(v.facts, f)
+	for scope := range f.Scope + 1 {
+		v.within[scope] = append(v.within[scope], id)
+	}
+	if f.Stage >= Helo || f.Scope >= OfMessage {
+		v.sinceHelo = append(v.sinceHelo, id)
+	}
 	v.unknown = append(v.unknown, types.NewUnknown(int64(id)+1, types.NewAttributeTrail(f.Name)))
 	return nil
 }

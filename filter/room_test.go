@@ -1,0 +1,132 @@
+package filter
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/netip"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"gatepost.example/filter/history"
+	"gatepost.example/filter/resolve"
+	"gatepost.example/filter/resolve/resolvetest"
+	"gatepost.example/filter/state"
+)
+
+// moody knows some answers at once, by chance, and gives the others when it likes, whether somebody still waits or not.
+type moody struct{ *resolvetest.Zone }
+
+// Lookup implements resolve.Resolver.
+func (m moody) Lookup(_ context.Context, name string, t resolve.Type) *resolve.Answer {
+	time.Sleep(rand.N(2 * time.Millisecond))
+	return m.Zone.Lookup(context.Background(), name, t)
+}
+
+// AtHand implements resolve.AtHand.
+func (m moody) AtHand(name string, t resolve.Type) *resolve.Answer {
+	if rand.IntN(20) == 0 {
+		return nil
+	}
+	return m.Zone.Lookup(context.Background(), name, t)
+}
+
+// marks are what sessions can be told apart by.
+var marks = regexp.MustCompile(`x\d+x\d+x`)
+
+// writer keeps records, and what they said when they came.
+type writer struct {
+	mu      sync.Mutex
+	records []*history.Record
+	said    []string
+}
+
+// Add implements Keeper.
+func (w *writer) Add(r *history.Record, _ *history.Policy) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.records, w.said = append(w.records, r), append(w.said, said(r))
+}
+
+func said(r *history.Record) string {
+	text := fmt.Sprintf("%+v", *r)
+	if r.Message != nil {
+		text += fmt.Sprintf(" %+v", *r.Message)
+	}
+	for _, o := range r.Outcomes {
+		for _, f := range o.Findings {
+			text += fmt.Sprintf(" %+v", f)
+		}
+	}
+	return text
+}
+
+// TestSessionsUseRoomsOfTheirOwn: sessions that use the memory of earlier ones, while checks of these still run, show nothing of them: in no
+// answer, no field, no record; and a record stays as it was.
+func TestSessionsUseRoomsOfTheirOwn(t *testing.T) {
+	text, err := os.ReadFile("../policy.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := parsed(t, strings.NewReplacer(`mode = "observe"`, `mode = "enforce"`, "block = []", `block = ["bad@example.org"]`).Replace(string(text)))
+	keep := &writer{}
+	server := NewServer(SettingsOf(file), Deps{
+		Resolver: moody{resolvetest.Must(recordedZone)}, Store: state.NewEmbedded(100_000, time.Now()), Log: slog.New(slog.DiscardHandler), History: keep,
+	})
+	const clients, each = 8, 60
+	var work sync.WaitGroup
+	for client := range clients {
+		work.Go(func() {
+			for n := range each {
+				own := fmt.Sprintf("x%dx%dx", client, n)
+				for _, seen := range visit(server, own, n) {
+					if other := marks.FindAllString(seen, -1); slices.ContainsFunc(other, func(m string) bool { return m != own }) {
+						t.Errorf("session %s shows %v:\n%s", own, other, seen)
+					}
+				}
+			}
+		})
+	}
+	work.Wait()
+	for i, r := range keep.records {
+		text := said(r)
+		if text != keep.said[i] {
+			t.Errorf("a record changed:\n%s\nto\n%s", keep.said[i], text)
+		}
+		found := marks.FindAllString(text, -1)
+		slices.Sort(found)
+		if found = slices.Compact(found); len(found) != 1 {
+			t.Errorf("a record shows %v:\n%s", found, text)
+		}
+	}
+	if len(keep.records) < clients*each {
+		t.Errorf("%d records", len(keep.records))
+	}
+}
+
+// visit is a session that carries its own mark in all that a client can say, and gives what the client and the recipient see of it.
+func visit(server *Server, own string, n int) (seen []string) {
+	s := server.NewSession()
+	defer s.Close()
+	domain := own + "." + []string{"example.org", "bank.example", "silent.example"}[n%3]
+	addr := netip.AddrFrom4([4]byte{192, 0, 2, byte(1 + n%3)})
+	seen = append(seen, s.Connect(Client{Addr: addr, Name: own + ".example.org", DaemonPort: "25", MTA: "mx.example.net"}).String())
+	seen = append(seen, s.Helo("helo."+domain, TLS{}).String())
+	if n%4 == 0 {
+		seen = append(seen, s.Helo("again."+domain, TLS{Version: "TLSv1.3", Cipher: own}).String())
+	}
+	for message := range 1 + n%3 {
+		l := letter{from: Sender{Address: "a@" + domain}, recipients: to(own+"@example.net", "postmaster@"+own+".example.net"), ends: (n+message)%5 > 0}
+		if (n+message)%7 > 0 {
+			l.header = []string{"From: b@" + domain, "Message-ID: <" + own + "@" + domain + ">", "List-Id: <" + own + ".example.org>"}
+		}
+		seen = append(seen, post(s, l))
+	}
+	return seen
+}
