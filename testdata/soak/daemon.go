@@ -33,6 +33,7 @@ type Daemon struct {
 	binary string
 	before []string // what stands before the command: prlimit and its words
 	disk   string   // the size of the state's own disk; "" without
+	stderr *os.File // where the log goes; nil for a file
 	socket *os.File // of the milter socket, where it is handed over as systemd does
 	cmd    *exec.Cmd
 	ended  chan error
@@ -48,8 +49,9 @@ type Options struct {
 	Server string   // more lines of [server]
 	Log    string   // more lines of [log]
 
-	Handover bool   // the milter socket is the test's, which outlives the process
-	Disk     string // the size of a disk of its own for the state; "" for none
+	Stderr   *os.File // where the log goes; nil for a file in the daemon's folder
+	Handover bool     // the milter socket is the test's, which outlives the process
+	Disk     string   // the size of a disk of its own for the state; "" for none
 }
 
 // program gives the daemon under test: that of GATEPOST_BINARY, or one that is built.
@@ -74,7 +76,7 @@ func Start(t testing.TB, o Options) *Daemon {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &Daemon{t: t, Dir: dir, Milter: freeAddress(t), HTTP: freeAddress(t), binary: program(t), before: o.Before, disk: o.Disk}
+	d := &Daemon{t: t, Dir: dir, Milter: freeAddress(t), HTTP: freeAddress(t), binary: program(t), before: o.Before, disk: o.Disk, stderr: o.Stderr}
 	zone, err := resolvetest.Parse(o.Zone)
 	if err != nil {
 		t.Fatal(err)
@@ -172,6 +174,9 @@ func (d *Daemon) Begin() {
 		d.cmd.ExtraFiles = []*os.File{d.socket}
 	}
 	d.cmd.Stderr = log
+	if d.stderr != nil {
+		d.cmd.Stderr = d.stderr
+	}
 	if err := d.cmd.Start(); err != nil {
 		d.t.Fatal(err)
 	}
