@@ -61,6 +61,7 @@ type daemon struct {
 	lists   []dnsbl.List
 	stamps  map[string]time.Time // of the files that lists name
 	loaded  time.Time
+	looked  time.Time // when it was last looked whether to load anew, by the wall clock
 	listens []string // where the milter protocol is spoken
 	refused string
 }
@@ -155,8 +156,8 @@ func (d *daemon) serve(ctx context.Context, signals signals, listeners []net.Lis
 		case <-follow.C:
 			heap.follow()
 			d.sayPauseEnd()
-			if d.changed() {
-				d.reload("a file that the policy names")
+			if why := d.changed(time.Now()); why != "" {
+				d.reload(why)
 			}
 		case <-signals.reload:
 			d.reload("SIGHUP")
@@ -260,20 +261,28 @@ func newResolver(file *policyfile.File, log *slog.Logger) *resolve.Client {
 // followEach is how often the files that a policy names are looked at.
 const followEach = 5 * time.Second
 
-// changed reports whether a file that the policy names has changed, or an entry's time is over.
-func (d *daemon) changed() bool {
+// changed says why the policy is to be loaded anew, or nothing: a file that it names has changed, an entry's time is over, or it may not be over, because
+// the clock had been ahead.
+func (d *daemon) changed(now time.Time) string {
+	const file = "a file that the policy names"
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if !d.file.Expires.IsZero() && !time.Now().Before(d.file.Expires) || d.maps != nil && d.maps.Changed() {
-		return true
+	now = now.Round(0) // the wall clock alone
+	back := now.Before(d.looked.Add(-time.Minute))
+	d.looked = now
+	switch {
+	case back:
+		return "the clock was set back"
+	case !d.file.Expires.IsZero() && !now.Before(d.file.Expires), d.maps != nil && d.maps.Changed():
+		return file
 	}
 	for path, stamp := range d.stamps {
 		if now := stampOf(path); !now.Equal(stamp) {
 			d.stamps[path] = now // a broken file is said once
-			return true
+			return file
 		}
 	}
-	return false
+	return ""
 }
 
 func stampOf(path string) time.Time {

@@ -58,6 +58,7 @@ type Store struct {
 	told    uint64          // losses that the log has said
 	toldAt  time.Time
 	expired time.Time // when old blocks were last looked for
+	looks   looks
 }
 
 // added is a record on its way to the writer.
@@ -89,6 +90,11 @@ func Open(c Config) (*Store, error) {
 	if s.made, err = os.Stat(c.Path); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
+	last, err := newest(db)
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	s.looks.begins(last, c.Now())
 	go s.run()
 	return s, nil
 }
@@ -311,7 +317,7 @@ func (s *Store) commit() error {
 		return err
 	}
 	if expire {
-		if err := w.expire(now); err != nil {
+		if err := w.expire(s.oldest(now)); err != nil {
 			return err
 		}
 		s.expired = now

@@ -340,6 +340,41 @@ func TestBounds(t *testing.T) {
 	}
 }
 
+// TestClockYearsAhead: a daemon that begins under a clock that is years ahead deletes nothing for its age before somebody can have set it right; later
+// it does.
+func TestClockYearsAhead(t *testing.T) {
+	now := atStart
+	s, path, _ := openTest(t, func(c *Config) { c.Now = func() time.Time { return now } })
+	s.Add(fullRecord(1), nil)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	r := reader(t, path)
+	for _, c := range []struct {
+		after time.Duration
+		err   error
+	}{{0, nil}, {59 * time.Minute, nil}, {2 * time.Hour, ErrNone}} {
+		now = atStart.Add(1000 * 24 * time.Hour)
+		s, err := Open(s.config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		close(s.stop)
+		<-s.ended // the test commits by itself
+		s.stop, s.ended, s.expired = make(chan struct{}), closedChannel(), time.Time{}
+		now = now.Add(c.after)
+		if err := s.write(nil); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.Find(context.Background(), "AAAA-0001"); err != c.err {
+			t.Errorf("%v after the start: %v, want %v", c.after, err, c.err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func closedChannel() chan struct{} {
 	c := make(chan struct{})
 	close(c)

@@ -180,10 +180,10 @@ const maxKnown = 100_000
 // deleteMost bounds the blocks that one commit deletes.
 const deleteMost = 200
 
-// expire deletes the oldest blocks: those whose time is over, and those beyond the size.
-func (w *writing) expire(now time.Time) error {
+// expire deletes the oldest blocks: those that ended before a time, and those beyond the size.
+func (w *writing) expire(before time.Time) error {
 	if _, err := w.tx.ExecContext(w.ctx, "DELETE FROM block WHERE id IN (SELECT id FROM block WHERE last < ? AND id <> ? ORDER BY id LIMIT ?)",
-		now.Add(-w.config.Keep).UnixMilli(), w.openID(), deleteMost); err != nil {
+		before.UnixMilli(), w.openID(), deleteMost); err != nil {
 		return err
 	}
 	for range deleteMost {

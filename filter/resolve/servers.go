@@ -31,9 +31,15 @@ type server struct {
 }
 
 func (s *server) setAside(now time.Time)         { s.aside.Store(now.Add(asideFor).UnixNano()) }
-func (s *server) isAside(now time.Time) bool     { return now.UnixNano() < s.aside.Load() }
+func (s *server) isAside(now time.Time) bool     { return within(now, s.aside.Load(), asideFor) }
 func (s *server) setCaseless(now time.Time)      { s.caseless.Store(now.Add(caselessFor).UnixNano()) }
-func (s *server) keepsNoCase(now time.Time) bool { return now.UnixNano() < s.caseless.Load() }
+func (s *server) keepsNoCase(now time.Time) bool { return within(now, s.caseless.Load(), caselessFor) }
+
+// within reports whether a time that was so long is not over yet. One that lasts longer is over: the clock was set back since.
+func within(now time.Time, until int64, long time.Duration) bool {
+	left := time.Duration(until - now.UnixNano())
+	return left > 0 && left <= long
+}
 
 // servers is the list of servers: fixed, or that of a file, followed when the file changes.
 type servers struct {

@@ -94,6 +94,7 @@ func (f *file) load() error {
 
 // look notes how late it is, and says when the clock has leapt.
 func (f *file) look(now time.Time) {
+	now = now.Round(0) // by the wall clock: the monotonic one, by which Sub would count, leaps never
 	f.turn.Lock()
 	defer f.turn.Unlock()
 	before := f.age

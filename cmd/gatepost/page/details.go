@@ -158,6 +158,8 @@ func meter(full float64) template.HTML {
 // Ago says how long something is past, as people read it: "90 s", "3 h", "12 days".
 func Ago(d time.Duration) string {
 	switch {
+	case d < 0: // the clock was set back since
+		return "0 s"
 	case d < 2*time.Minute:
 		return fmt.Sprintf("%d s", int(d.Seconds()))
 	case d < 2*time.Hour:
