@@ -62,7 +62,7 @@ type daemon struct {
 	stamps  map[string]time.Time // of the files that lists name
 	loaded  time.Time
 	looked  time.Time // when it was last looked whether to load anew, by the wall clock
-	listens []string // where the milter protocol is spoken
+	listens []string  // where the milter protocol is spoken
 	refused string
 }
 
