@@ -31,29 +31,36 @@ type walk struct {
 type walker struct {
 	ctx      context.Context
 	resolver resolve.Resolver
-	records  map[string]step
-	failed   map[string]*resolve.Answer
+	records  []asked // at most MaxQuestions
 	walks    map[string]*walk
 }
 
+// asked is a name that was asked about.
+type asked struct {
+	step
+	trouble *resolve.Answer
+}
+
 func newWalker(ctx context.Context, r resolve.Resolver) *walker {
-	return &walker{ctx, r, map[string]step{}, map[string]*resolve.Answer{}, map[string]*walk{}}
+	return &walker{ctx: ctx, resolver: r}
 }
 
 // recordAt asks for the record of one name. Several records are none (RFC 9989 4.7).
 func (w *walker) recordAt(name string) (step, *resolve.Answer) {
-	if s, known := w.records[name]; known {
-		return s, w.failed[name]
+	for i := range w.records {
+		if w.records[i].name == name {
+			return w.records[i].step, w.records[i].trouble
+		}
 	}
-	s := step{name: name}
+	var trouble *resolve.Answer
 	a := w.resolver.Lookup(w.ctx, "_dmarc."+name, resolve.TXT)
 	if a.Trouble() {
-		w.failed[name] = a
+		trouble = a
 	}
-	read := a.Note("dmarc", func() any { return readRecords(a.Texts) }).(step)
-	s.record, s.bad = read.record, read.bad
-	w.records[name] = s
-	return s, w.failed[name]
+	s := a.Note("dmarc", func() any { return readRecords(a.Texts) }).(step)
+	s.name = name
+	w.records = append(w.records, asked{s, trouble})
+	return s, trouble
 }
 
 // readRecords gives the step's record out of the TXT records of its name.
@@ -80,6 +87,9 @@ func (w *walker) walk(name string) *walk {
 		return known
 	}
 	out := &walk{}
+	if w.walks == nil {
+		w.walks = map[string]*walk{}
+	}
 	w.walks[name] = out
 	at := name
 	for range maxQueries {
@@ -102,13 +112,11 @@ func (w *walker) walk(name string) *walk {
 
 // parent gives the next name of a walk: one label less; a name of 8 or more labels goes straight to its last 7.
 func parent(name string) (string, bool) {
-	labels := strings.Split(name, ".")
-	drop := 1
-	if len(labels) >= 8 {
-		drop = len(labels) - 7
+	more := false
+	for range max(1, strings.Count(name, ".")-6) {
+		_, name, more = strings.Cut(name, ".")
 	}
-	labels = labels[drop:]
-	return strings.Join(labels, "."), len(labels) > 0
+	return name, more
 }
 
 // organizational gives the organizational domain of the name that the walk began at (RFC 9989 4.10.2).

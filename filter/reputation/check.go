@@ -51,7 +51,8 @@ func (c client) Recalls(in *check.Input) []state.Step {
 }
 
 func (c client) recalls(ip netip.Addr) []state.Step {
-	return []state.Step{Look(TableIP, ip.String()), Look(TableNetwork, c.m.Network(ip)), Look(TableAsked, ip.String())}
+	address := ip.String()
+	return []state.Step{Look(TableIP, address), Look(TableNetwork, c.m.Network(ip)), Look(TableAsked, address)}
 }
 
 // Start implements check.Check.
@@ -142,16 +143,19 @@ const maxDomains = 6
 // Authenticated gives the domains as which a message is authenticated, each once: of MAIL FROM where SPF passes, of signatures that pass.
 func Authenticated(spf, dkim []check.Finding) []string {
 	var out []string
-	for _, f := range slices.Concat(spf, dkim) {
-		if passes(f) && f.Domain != "" && !slices.Contains(out, f.Domain) && len(out) < maxDomains {
-			out = append(out, f.Domain)
+	for _, findings := range [2][]check.Finding{spf, dkim} {
+		for i := range findings {
+			f := &findings[i]
+			if passes(*f) && f.Domain != "" && !slices.Contains(out, f.Domain) && len(out) < maxDomains {
+				out = append(out, f.Domain)
+			}
 		}
 	}
 	return out
 }
 
 func (d domains) judge(ctx context.Context, now time.Time, author string, isAuthor bool, names []string) check.Outcome {
-	steps := []state.Step{Look(TableKnown, author)}
+	steps := append(make([]state.Step, 0, 1+3*len(names)), Look(TableKnown, author))
 	for _, name := range names {
 		steps = append(steps, Look(TableDomain, name), Look(TableDomain, wider(name)), Look(TableKnown, wider(name)))
 	}

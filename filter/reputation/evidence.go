@@ -82,9 +82,13 @@ func widen(domains []string) []string {
 // a suffix (co.uk, the names of a hosting company) nobody may spoil or borrow the others' name by it: so it lends only where it
 // is known to send authenticated mail itself, as an organization does and a registry does not.
 func wider(domain string) string {
-	labels := strings.Split(domain, ".")
-	if len(labels) <= 2 {
+	last := strings.LastIndexByte(domain, '.')
+	if last < 0 {
 		return ""
 	}
-	return strings.Join(labels[len(labels)-2:], ".")
+	before := strings.LastIndexByte(domain[:last], '.')
+	if before < 0 {
+		return ""
+	}
+	return domain[before+1:]
 }

@@ -55,10 +55,14 @@ func (e *Embedded) Do(_ context.Context, now time.Time, steps []Step) []Result {
 	out := make([]Result, len(steps))
 	for i := range steps {
 		out[i] = e.do(now, &steps[i])
+		if out[i].Before == nil {
+			out[i].Before = &out[i].Cell
+		}
 	}
 	return out
 }
 
+// do carries out one step. What reads gives no Before.
 func (e *Embedded) do(now time.Time, s *Step) Result {
 	k := cellKey{s.Table, cut(s.Key)}
 	p := e.part(k)
@@ -71,16 +75,18 @@ func (e *Embedded) do(now time.Time, s *Step) Result {
 		}
 		cell, found = nil, false
 	}
+	if s.Op == Read { // the most frequent step: what apply would give, without a copy
+		if found {
+			return Result{Found: true, Cell: *cell}
+		}
+		return Result{Cell: Cell{At: now, First: now}}
+	}
 	var before Cell
 	if found {
 		before = *cell
 	}
-	if s.Op == Read && found { // the most frequent step: what apply would give, with less to copy
-		return Result{Found: true, Before: before, Cell: before}
-	}
 	after, r := s.apply(before, found, now)
 	switch {
-	case s.Op == Read:
 	case s.Op == Clear, (s.Op == Leave || s.Op == Renew) && after.A == 0:
 		if found {
 			p.forget(k)

@@ -177,7 +177,11 @@ func FuzzApply(f *testing.F) {
 		for _, at := range []time.Time{start, now, now.Add(time.Duration(gap2 % year))} {
 			both := together.Do(context.Background(), at, steps)
 			for i := range steps {
-				if r := apart.Do(context.Background(), at, steps[i:i+1])[0]; r != both[i] {
+				r, same := apart.Do(context.Background(), at, steps[i:i+1])[0], both[i]
+				if *r.Before == *same.Before {
+					same.Before = r.Before
+				}
+				if r != same {
 					t.Fatalf("apart %+v, together %+v", r, both[i])
 				}
 				checkLeak(t, steps[i], both[i], at)

@@ -85,7 +85,7 @@ func TestRedisSame(t *testing.T) {
 	for range 300 {
 		for i, got := range r.Do(context.Background(), time.Time{}, steps) {
 			after, want := steps[i].apply(cells[i], found[i], got.Cell.At)
-			if !sameCell(got.Cell, want.Cell) || !sameCell(got.Before, want.Before) || got.Over != want.Over || got.Found != want.Found {
+			if !sameCell(got.Cell, want.Cell) || !sameCell(*got.Before, *want.Before) || got.Over != want.Over || got.Found != want.Found {
 				t.Fatalf("%+v gave\n%+v, not\n%+v", steps[i], got, want)
 			}
 			cells[i], found[i] = after, true

@@ -144,8 +144,9 @@ func parseAnswer(answer *redis.Cmd) (Result, error) {
 		return Result{}, fmt.Errorf("the script answered %d words", len(words))
 	}
 	r := Result{Found: words[0] == "1", Over: words[1] == "1"}
-	var err1, err2 error
-	r.Before, err1 = parseCell(words[2:])
+	var err2 error
+	before, err1 := parseCell(words[2:])
+	r.Before = &before
 	r.Cell, err2 = parseCell(words[2+cellWords:])
 	return r, errors.Join(err1, err2)
 }

@@ -81,11 +81,11 @@ type Step struct {
 
 // Result is the outcome of a step.
 type Result struct {
-	Found  bool // the key was there
-	Before Cell // as it was, drained or decayed to now
-	Cell   Cell // as it is now
-	Over   bool // Leak: N did not fit, or the limit is latched
-	Full   bool // the table has no room for a new key, and none to forget
+	Found  bool  // the key was there
+	Over   bool  // Leak: N did not fit, or the limit is latched
+	Full   bool  // the table has no room for a new key, and none to forget
+	Cell   Cell  // as it is now
+	Before *Cell // as it was, drained or decayed to now; Cell itself where the step changed nothing
 }
 
 // Everybody is the key that always finds room, of each table: what counts when nothing narrower can.
@@ -107,7 +107,7 @@ func (s *Step) apply(before Cell, found bool, now time.Time) (Cell, Result) {
 	switch s.Op {
 	case Leak:
 		c = c.drained(s.Rate, now)
-		r.Before = c
+		before = c
 		r.Over = c.Mark || c.A+s.N > s.Burst
 		// A refused event raises the level to at most one event over the burst, so that a storm of retries costs one.
 		c.A = math.Max(c.A, math.Min(c.A+s.N, s.Burst+s.N))
@@ -119,25 +119,17 @@ func (s *Step) apply(before Cell, found bool, now time.Time) (Cell, Result) {
 		}
 	case Weigh:
 		c = c.Decayed(s.HalfLife, now)
-		r.Before = c
+		before = c
 		c.A, c.B = math.Max(0, c.A+s.A), math.Max(0, c.B+s.B) // what was learned can be taken back, and no more
 		c.Until = now.Add(min(10*s.HalfLife, maxKeep))        // then a thousandth is left
-	case Touch:
-		r.Before = c
-		c.A, c.At, c.Until = c.A+1, now, now.Add(s.Keep)
-	case Enter:
-		r.Before = c
+	case Touch, Enter:
 		c.A, c.At, c.Until = c.A+1, now, now.Add(s.Keep)
 	case Renew:
-		r.Before = c
 		c.At, c.Until = now, now.Add(s.Keep)
 	case Leave:
-		r.Before = c
 		c.A, c.At = math.Max(0, c.A-1), now
-	default:
-		r.Before = c
 	}
-	r.Cell = c
+	r.Before, r.Cell = &before, c
 	return c, r
 }
 

@@ -212,7 +212,7 @@ func suiteTouch(t *testing.T, s *clocked) {
 	if first.Found || first.Cell.A != 1 || first.Cell.First != first.Cell.At || first.Before.A != 0 || !first.Before.Until.IsZero() {
 		t.Errorf("first: %+v", first)
 	}
-	if !second.Found || second.Cell.A != 2 || second.Before != first.Cell || !second.Cell.At.After(first.Cell.At) || second.Cell.First != first.Cell.First {
+	if !second.Found || second.Cell.A != 2 || *second.Before != first.Cell || !second.Cell.At.After(first.Cell.At) || second.Cell.First != first.Cell.First {
 		t.Errorf("second: %+v", second)
 	}
 	if got := second.Cell.Until.Sub(second.Cell.At); got != time.Hour {
@@ -273,7 +273,7 @@ func suiteRead(t *testing.T, s *clocked) {
 	poured := s.do(Step{Op: Leak, Table: "read", Key: "k", N: 5, Rate: 1, Burst: 9})[0]
 	s.sleep(2 * time.Millisecond)
 	for range 2 {
-		if r := s.do(read)[0]; !r.Found || r.Cell != poured.Cell || r.Before != poured.Cell || r.Over {
+		if r := s.do(read)[0]; !r.Found || r.Cell != poured.Cell || *r.Before != poured.Cell || r.Over {
 			t.Errorf("%+v, not %+v", r, poured.Cell)
 		}
 	}
