@@ -67,7 +67,7 @@ func (d *Doctor) filterTrouble(ctx context.Context, f mta.Filter) (fix, what str
 	case isUnix && !exists(path):
 		return "systemctl restart gatepost", fmt.Sprintf("%s is not there: Gatepost makes it when it starts", path)
 	case isUnix:
-		if fix, what := mta.Barred(d.Sendmail.RunAs, path); what != "" {
+		if fix, what := d.Sendmail.Barred(path); what != "" {
 			return fix, what
 		}
 	}

@@ -20,6 +20,24 @@ func (p *Postfix) Barred(path string) (fix, what string) {
 	return Barred(name, path)
 }
 
+// Barred says why Sendmail does not use a unix socket, and the command that mends it; "" when it does: its user has to be able to, and it holds a
+// socket unsafe below a folder that more than its owner may write to, /tmp among them.
+func (s *Sendmail) Barred(path string) (fix, what string) {
+	if fix, what = Barred(s.RunAs, path); what != "" || s.Lenient {
+		return fix, what
+	}
+	for _, dir := range parents(path) {
+		if info, err := os.Stat(dir); err == nil && info.Mode()&0o022 != 0 {
+			fix = "chmod go-w " + dir
+			if info.Mode()&fs.ModeSticky != 0 {
+				fix = "give the socket a folder of its own, such as /run/gatepost, by listen.milter"
+			}
+			return fix, fmt.Sprintf("Sendmail takes no socket below %s, which others may write to (%s)", dir, describe(info))
+		}
+	}
+	return "", ""
+}
+
 // Barred says why a user may not use a unix socket, and the command that mends it; "" when it may: it has to search every folder above the
 // socket, and to write to it.
 func Barred(name, path string) (fix, what string) {

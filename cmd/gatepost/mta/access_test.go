@@ -3,6 +3,7 @@ package mta
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -36,5 +37,22 @@ func TestRightsByModes(t *testing.T) {
 	}
 	if got := parents("/run/gatepost/milter.sock"); len(got) != 3 || got[0] != "/" || got[2] != "/run/gatepost" {
 		t.Errorf("parents: %v", got)
+	}
+}
+
+// TestSendmailsFolders: what others may write to is no folder for Sendmail's socket, whoever owns it; with DontBlameSendmail it may be.
+func TestSendmailsFolders(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	for cf, want := range map[string]string{
+		"O RunAsUser=root\n":                                               "Sendmail takes no socket below /",
+		"O RunAsUser=root\nO DontBlameSendmail=safe\n":                     "Sendmail takes no socket below /",
+		"O RunAsUser=root\nO DontBlameSendmail=WorldWritableDirPathSafe\n": "",
+	} {
+		if fix, what := ParseSendmail(cf).Barred(filepath.Join(dir, "socket")); !strings.HasPrefix(what, want) || (what == "") != (want == "") || (fix == "") != (want == "") {
+			t.Errorf("%q: %q, to mend %q", cf, what, fix)
+		}
 	}
 }

@@ -22,6 +22,7 @@ type Sendmail struct {
 	RunAs    string // the user that speaks to milters
 	Daemons  []Daemon
 	Filters  []Filter
+	Lenient  bool // DontBlameSendmail allows what Sendmail holds unsafe by itself
 }
 
 // Daemon is one socket at which Sendmail takes mail: an option DaemonPortOptions.
@@ -126,6 +127,8 @@ func ParseSendmail(text string) *Sendmail {
 				daemons = append(daemons, value)
 			case "runasuser":
 				s.RunAs, _, _ = strings.Cut(value, ":")
+			case "dontblamesendmail":
+				s.Lenient = !strings.EqualFold(value, "safe")
 			}
 		}
 	}
