@@ -17,8 +17,6 @@ type Key struct {
 	Ed25519 ed25519.PublicKey
 	Strict  bool // t=s: i= must be in d= itself
 	Testing bool // t=y: the domain is only trying DKIM
-
-	rsa *rsaKey // RSA, prepared; nil where nothing can verify by it
 }
 
 // Bits gives the size of the key.
@@ -138,7 +136,6 @@ func (k *Key) decode(p, kind string) *Problem {
 	case k.Bits() > MaxRSABits:
 		return problem(CodeKeyLong, "the key has %d bits; at most %d are tried", k.Bits(), MaxRSABits)
 	}
-	k.rsa = newRSAKey(k.RSA)
 	return nil
 }
 
