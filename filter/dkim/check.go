@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"gatepost.example/filter/check"
@@ -16,9 +17,11 @@ import (
 )
 
 // New gives the check "dkim": every signature of a message, judged when its body has ended.
-func New() check.Check { return dkim{} }
+func New() check.Check { return dkim{&sync.Pool{New: func() any { return newSigned() }}} }
 
-type dkim struct{}
+type dkim struct {
+	signed *sync.Pool // of *Signed, for as long as one header is hashed
+}
 
 // ranking orders results for dkim.result, the best first: a signature that verifies, then one that may verify later, then those that
 // verify but do not count, then broken ones.
@@ -44,6 +47,7 @@ func (dkim) Facts() []policy.Fact {
 type attempt struct {
 	*Signature
 	problem *Problem
+	keyName string
 	sum     *message.BodySum
 	hash    []byte
 
@@ -53,11 +57,12 @@ type attempt struct {
 }
 
 // Start implements check.Check: it asks for the body hashes and hashes the header; keys are fetched and signatures verified later.
-func (dkim) Start(in *check.Input) func(context.Context) check.Outcome {
-	attempts := begin(in)
+func (d dkim) Start(in *check.Input) func(context.Context) check.Outcome {
+	attempts := d.begin(in)
 	for _, a := range attempts {
 		if a.problem == nil {
-			resolve.Ahead(in.Resolver, a.KeyName(), resolve.TXT)
+			a.keyName = a.KeyName()
+			resolve.Ahead(in.Resolver, a.keyName, resolve.TXT)
 		}
 	}
 	now, resolver, done, cut := in.Now, in.Resolver, in.Body.Done(), in.Header.Truncated()
@@ -80,7 +85,7 @@ func (dkim) Start(in *check.Input) func(context.Context) check.Outcome {
 	}
 }
 
-func begin(in *check.Input) []*attempt {
+func (d dkim) begin(in *check.Input) []*attempt {
 	var attempts []*attempt
 	untried := 0
 	var signed *Signed
@@ -102,7 +107,8 @@ func begin(in *check.Input) []*attempt {
 			continue
 		}
 		if signed == nil {
-			signed = NewSigned(in.Header)
+			signed = d.signed.Get().(*Signed)
+			signed.prepare(in.Header)
 		}
 		var ok bool
 		if a.hash, ok = signed.Hash(a.Names, a.HeaderC, i); !ok {
@@ -110,6 +116,9 @@ func begin(in *check.Input) []*attempt {
 			continue
 		}
 		a.sum = in.Body.Need(a.BodyC, crypto.SHA256, a.Length)
+	}
+	if signed != nil && signed.forget() {
+		d.signed.Put(signed)
 	}
 	if untried > 0 { // one finding for all: a header may hold thousands
 		why := problem(CodeTooMany, "%d more signatures: only %d are tried", untried, MaxSignatures)
@@ -120,10 +129,10 @@ func begin(in *check.Input) []*attempt {
 
 // fetch asks for all keys at once.
 func fetch(ctx context.Context, r resolve.Resolver, attempts []*attempt) {
-	var names []string
+	names := make([]string, 0, len(attempts))
 	for _, a := range attempts {
 		if a.problem == nil {
-			names = append(names, a.KeyName())
+			names = append(names, a.keyName)
 		}
 	}
 	answers := resolve.All(ctx, r, names, resolve.TXT)
@@ -209,11 +218,11 @@ func (a *attempt) finding(result Result, why *Problem, b string) check.Finding {
 		{Type: "header", Name: "d", Value: a.Domain}, {Type: "header", Name: "s", Value: a.Selector},
 		{Type: "header", Name: "a", Value: a.Algorithm}, {Type: "header", Name: "b", Value: b},
 	}}
-	if a.Selector+a.Algorithm != "" {
+	switch named := a.Selector != "" || a.Algorithm != ""; {
+	case named && a.key != nil:
+		f.Detail = "selector " + a.Selector + ", " + a.Algorithm + ", " + strconv.Itoa(a.key.Bits()) + " bits"
+	case named:
 		f.Detail = "selector " + a.Selector + ", " + a.Algorithm
-	}
-	if a.key != nil {
-		f.Detail += ", " + strconv.Itoa(a.key.Bits()) + " bits"
 	}
 	if why != nil {
 		f.Code = why.Code

@@ -45,7 +45,7 @@ func (s *Signature) KeyFrom(a *resolve.Answer) (*Key, *Problem) {
 	case a.Status != resolve.Found:
 		return nil, problem(CodeNoKey, "there is no key record")
 	}
-	read := a.Note("dkim "+s.Algorithm, func() any { return readKeys(a.Texts, s.Algorithm) }).(keyRead)
+	read := a.Note(s.Algorithm, func() any { return readKeys(a.Texts, s.Algorithm) }).(keyRead)
 	return read.key, read.wrong
 }
 

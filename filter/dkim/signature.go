@@ -45,7 +45,8 @@ func problem(code, format string, args ...any) *Problem {
 // ParseSignature reads the value of a DKIM-Signature field. With a problem it gives what could be read all the same, for the finding.
 func ParseSignature(value string) (*Signature, *Problem) {
 	s := &Signature{Length: -1, Time: -1, Expires: -1}
-	tags, err := ParseTags(value)
+	var room [usualTags]Tag
+	tags, err := appendTags(room[:0], value)
 	if err != nil {
 		return s, problem(CodeSyntax, "%v", err)
 	}

@@ -13,8 +13,10 @@ type Tag struct {
 
 // ParseTags reads a tag list (RFC 6376 3.2): name=value separated by semicolons, white space and folds around both. A name that stands twice
 // is an error, as is anything else.
-func ParseTags(text string) ([]Tag, error) {
-	tags := make([]Tag, 0, usualTags)
+func ParseTags(text string) ([]Tag, error) { return appendTags(make([]Tag, 0, usualTags), text) }
+
+// appendTags reads a tag list as ParseTags does, into an empty list.
+func appendTags(tags []Tag, text string) ([]Tag, error) {
 	var seen map[string]bool // of names, where they are many
 	rest, more := text, true
 	for more {
@@ -77,8 +79,6 @@ func isTagName(name string) bool {
 	return name != ""
 }
 
-func isSpace(r rune) bool { return r == ' ' || r == '\t' || r == '\r' || r == '\n' }
-
 // unspace drops all white space, as base64 values are folded anywhere.
 func unspace(s string) string {
 	if !strings.ContainsAny(s, " \t\r\n") {
@@ -86,8 +86,13 @@ func unspace(s string) string {
 	}
 	var b strings.Builder
 	b.Grow(len(s))
-	for part := range strings.FieldsFuncSeq(s, isSpace) {
-		b.WriteString(part)
+	for {
+		i := strings.IndexAny(s, " \t\r\n")
+		if i < 0 {
+			b.WriteString(s)
+			return b.String()
+		}
+		b.WriteString(s[:i])
+		s = s[i+1:]
 	}
-	return b.String()
 }

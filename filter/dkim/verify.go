@@ -6,8 +6,10 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/subtle"
+	"hash"
 	"hash/maphash"
 	"math/bits"
+	"slices"
 	"time"
 
 	"gatepost.example/filter/message"
@@ -23,6 +25,7 @@ type Signed struct {
 	round int32        // the number of the signature that is hashed
 	spent int
 
+	sum    hash.Hash
 	buffer []byte // the canonical form of one field
 }
 
@@ -36,8 +39,20 @@ type signedName struct {
 
 // NewSigned prepares the fields of a header for any number of signatures.
 func NewSigned(h *message.Header) *Signed {
+	s := newSigned()
+	s.prepare(h)
+	return s
+}
+
+func newSigned() *Signed { return &Signed{seed: maphash.MakeSeed(), sum: sha256.New()} }
+
+// prepare takes the fields of a header in the place of those of another.
+func (s *Signed) prepare(h *message.Header) {
+	s.h, s.spent, s.round = h, 0, 1
 	places := 1 << bits.Len(uint(len(h.Fields))) // more than there are fields
-	s := &Signed{h: h, seed: maphash.MakeSeed(), names: make([]signedName, places), above: make([]int32, len(h.Fields)), round: 1}
+	s.names = slices.Grow(s.names[:0], places)[:places]
+	clear(s.names)
+	s.above = slices.Grow(s.above[:0], len(h.Fields))[:len(h.Fields)]
 	for i, f := range h.Fields {
 		hash := s.hash(f.Bare())
 		n := s.name(hash)
@@ -46,7 +61,18 @@ func NewSigned(h *message.Header) *Signed {
 		}
 		*n = signedName{hash: hash, last: int32(i), round: s.round, next: int32(i)}
 	}
-	return s
+}
+
+// maxKept bounds what is kept of the memory that a header needed, in names and in bytes of a field.
+const maxKept = 4 << 10
+
+// forget drops all that is the header's. It reports whether what is left is worth being used again.
+func (s *Signed) forget() bool {
+	s.h = nil
+	s.sum.Reset()
+	clear(s.names)
+	clear(s.buffer[:cap(s.buffer)])
+	return len(s.names) <= maxKept && cap(s.buffer) <= maxKept
 }
 
 // name gives the place of the name with a hash, a free one where no field has it.
@@ -88,7 +114,7 @@ func lowered(room *[64]byte, name string) []byte {
 // Hash gives the hash for the signature that stands in field number self of the header. It reports false when all signatures together
 // would hash over MaxSigned bytes.
 func (s *Signed) Hash(names []string, c message.Canon, self int) ([]byte, bool) {
-	h := sha256.New()
+	s.sum.Reset()
 	s.round++
 	for _, name := range names {
 		at := s.take(s.hash(name), int32(self))
@@ -100,13 +126,13 @@ func (s *Signed) Hash(names []string, c message.Canon, self int) ([]byte, bool) 
 			return nil, false
 		}
 		s.buffer = message.AppendField(s.buffer[:0], c, f, false)
-		h.Write(s.buffer)
+		s.sum.Write(s.buffer)
 	}
 	own := s.h.Fields[self]
 	own.Value = Unsigned(own.Value)
 	s.buffer = message.AppendField(s.buffer[:0], c, own, true)
-	h.Write(s.buffer)
-	return h.Sum(nil), true
+	s.sum.Write(s.buffer)
+	return s.sum.Sum(nil), true
 }
 
 // take gives the next field of a name, from the bottom up, -1 for none: a name without one more signs its absence (RFC 6376 5.4.2). The
