@@ -13,8 +13,17 @@ import (
 // keptPolicy gives a policy as the history keeps it: without secrets, and with what its decisions rest on in files.
 func keptPolicy(f *policyfile.File) *history.Policy {
 	k := &history.Policy{Identity: f.Identity(), Text: withoutSecrets(f)}
-	if p := f.Policy; p != nil && len(p.Lookups()) > 0 {
-		k.Matches = func(r *history.Record) []history.Match { return matchesOf(p, r) }
+	if f.Policy == nil {
+		return k
+	}
+	var lookups []policy.Lookup
+	for _, l := range f.Policy.Lookups() {
+		if f.Policy.MayFind(l) {
+			lookups = append(lookups, l)
+		}
+	}
+	if len(lookups) > 0 {
+		k.Matches = func(r *history.Record) []history.Match { return matchesOf(f.Policy, lookups, r) }
 	}
 	return k
 }
@@ -47,9 +56,9 @@ func withoutSecrets(f *policyfile.File) string {
 const maxPairs = 10_000
 
 // matchesOf gives what of the lists and tables facts of a record were found in.
-func matchesOf(p *policy.Policy, r *history.Record) []history.Match {
+func matchesOf(p *policy.Policy, lookups []policy.Lookup, r *history.Record) []history.Match {
 	var out []history.Match
-	for _, l := range p.Lookups() {
+	for _, l := range lookups {
 		switch {
 		case l.Pair != "" && l.Fact == "":
 			for _, pair := range p.Pairs(l.Pair, maxPairs) {
@@ -80,7 +89,6 @@ func textsOf(r *history.Record, fact string) []string {
 	if m == nil {
 		m = &history.Message{}
 	}
-	local, domain := splitAddress(r.Sender.Address)
 	switch fact {
 	case "client.ip":
 		var out []string
@@ -104,9 +112,10 @@ func textsOf(r *history.Record, fact string) []string {
 	case "sender.address":
 		return []string{r.Sender.Address}
 	case "sender.local":
+		local, _ := splitAddress(r.Sender.Address)
 		return []string{local}
 	case "sender.domain":
-		return []string{domainOf(domain)}
+		return []string{mailDomain(r.Sender.Address)}
 	case "message.list_id":
 		return []string{m.ListID}
 	case "author.address":

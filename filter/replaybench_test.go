@@ -61,6 +61,39 @@ func BenchmarkReplayHistory(b *testing.B) {
 	b.ReportMetric(used.Seconds()/million, "cpu-s/million")
 }
 
+// BenchmarkHistory writes generated records into a history, with all that their commits cost.
+func BenchmarkHistory(b *testing.B) {
+	text := recordedPolicies(b)["shipped enforcing"]
+	var kept keeper
+	g := newGenerator(b, text, 1, &kept)
+	for len(kept) < 2000 {
+		g.session()
+	}
+	store, err := history.Open(history.Config{
+		Path: filepath.Join(b.TempDir(), "history.db"), Keep: 10000 * time.Hour, Size: 1 << 40, Now: func() time.Time { return g.now },
+		Log: slog.New(slog.DiscardHandler), Queued: 100_000,
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	policy := keptPolicy(parsed(b, text))
+	b.ReportAllocs()
+	b.ResetTimer()
+	before := processorTime()
+	for i := range b.N { // not b.Loop: what the writer still has to do at the end counts
+		r := *kept[i%len(kept)]
+		r.ID = NewID()
+		store.Add(&r, policy)
+		if i%500 == 499 {
+			time.Sleep(10 * time.Millisecond) // for the writer, which is told of every 32nd
+		}
+	}
+	if err := store.Close(); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportMetric(float64((processorTime()-before).Nanoseconds())/float64(b.N), "cpu-ns/op")
+}
+
 // processorTime gives what this process has used so far.
 func processorTime() time.Duration {
 	var u syscall.Rusage

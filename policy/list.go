@@ -210,6 +210,20 @@ func (l *List) entry(kind Kind, text string) string {
 	return ""
 }
 
+// mayHold reports whether a text of a kind can be in the list. Of its networks it only knows by asking for one.
+func (l *List) mayHold(kind Kind) bool {
+	domains := len(l.domains)+len(l.below) > 0
+	switch kind {
+	case KindIP:
+		return true
+	case KindAddress:
+		return domains || len(l.addresses) > 0
+	case KindDomain:
+		return domains
+	}
+	return len(l.users) > 0
+}
+
 func (l *List) networkOf(text string) string {
 	addr, err := netip.ParseAddr(text)
 	if err != nil {

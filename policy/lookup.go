@@ -29,6 +29,15 @@ func (p *Policy) looksUp(l Lookup) {
 	}
 }
 
+// MayFind reports whether a lookup can find anything: an empty list or table never does.
+func (p *Policy) MayFind(l Lookup) bool {
+	if l.Pair != "" {
+		return len(p.tables[l.Pair]) > 0
+	}
+	view, ok := p.views[viewOf(l.List, l.Kind)].(listView)
+	return ok && view.list.mayHold(l.Kind)
+}
+
 // Entry gives the entry of the list by which it holds a text, "" where it does not. A user stands without its "user:".
 func (p *Policy) Entry(l Lookup, text string) string {
 	view, ok := p.views[viewOf(l.List, l.Kind)].(listView)

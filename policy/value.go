@@ -20,6 +20,12 @@ func (v Value) Native() any {
 	return list
 }
 
+// IsText gives a value that is a text, and whether it is one. It allocates nothing.
+func (v Value) IsText() (text string, is bool) {
+	s, is := v.val.(types.String)
+	return string(s), is
+}
+
 // Text gives the value as people read it: words and numbers plain, lists joined by commas.
 func (v Value) Text() string {
 	if v.val == nil {

@@ -128,11 +128,6 @@ func apart(words, action string) (out []string) {
 	return out
 }
 
-func (row *Row) values() []any {
-	return []any{row.seq, row.block, row.place, row.Time.UnixMilli(), row.ID, row.Queue, row.Message, row.Action, row.Rule, row.Spoken,
-		row.Client, row.Name, row.Helo, row.User, row.Sender, row.Recipients, row.Author, row.Would, row.words, row.accepted}
-}
-
 // maxBlock bounds a block before it is compressed: what of the file cannot be bigger is not read.
 const maxBlock = 64 << 20
 

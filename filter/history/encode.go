@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 	"time"
+	"unsafe"
 
 	"gatepost.example/filter/check"
 	"gatepost.example/filter/resolve"
@@ -23,16 +24,23 @@ const format = 1
 // encoder writes one block.
 type encoder struct {
 	out   []byte
-	texts map[string]uint64 // the numbers of those that may come again
-	count uint64            // of all new ones
+	texts texts  // those that may come again
+	count uint64 // of all texts
 }
 
-func newEncoder() *encoder { return &encoder{out: []byte{format}, texts: map[string]uint64{}} }
+func newEncoder() *encoder {
+	e := &encoder{texts: newTexts()}
+	e.begin()
+	return e
+}
 
-// begin begins another block in the memory of the one before.
+// begin begins another block, in the memory of the one before unless that was an uncommonly large one.
 func (e *encoder) begin() {
+	if cap(e.out) > 2*blockBytes {
+		e.out = nil
+	}
 	e.out = append(e.out[:0], format)
-	clear(e.texts)
+	e.texts.clear()
 	e.count = 0
 }
 
@@ -54,12 +62,14 @@ func (e *encoder) text(s string) {
 		e.uint(0)
 		return
 	}
-	if n, known := e.texts[s]; known {
-		e.uint(n + 2)
+	hash := e.texts.hash(s)
+	if n, known := e.texts.find(hash, s, e.out); known {
+		e.uint(uint64(n) + 2)
 		return
 	}
-	e.texts[s] = e.count
+	n := e.count
 	e.once(s)
+	e.texts.add(place{hash: hash, at: uint32(len(e.out) - len(s)), size: uint32(len(s)), number: uint32(n)})
 }
 
 // once writes a text that hardly comes again, such as an id: it is not looked for, and not remembered.
@@ -82,8 +92,9 @@ func (e *encoder) list(all []string) {
 }
 
 func (e *encoder) addr(a netip.Addr) {
-	raw, _ := a.MarshalBinary() // never fails
-	e.text(string(raw))
+	var room [32]byte
+	raw, _ := a.AppendBinary(room[:0])                     // never fails
+	e.text(unsafe.String(unsafe.SliceData(raw), len(raw))) // text keeps nothing of it
 }
 
 // moment writes a time with its distance from UTC: the hour of the day is a fact.
@@ -106,10 +117,12 @@ const (
 )
 
 func (e *encoder) value(v policy.Value) {
-	switch v := v.Native().(type) {
-	case string:
+	if text, is := v.IsText(); is {
 		e.uint(valueText)
-		e.text(v)
+		e.text(text)
+		return
+	}
+	switch v := v.Native().(type) {
 	case bool:
 		if v {
 			e.uint(valueTrue)
@@ -171,7 +184,7 @@ func (e *encoder) core(r *Record) {
 func (e *encoder) client(r *Record) {
 	c := &r.Client
 	e.addr(c.Addr)
-	for _, s := range []string{c.Name, c.PTR, c.DaemonName, c.DaemonPort, c.MTA, c.QueueID} {
+	for _, s := range [...]string{c.Name, c.PTR, c.DaemonName, c.DaemonPort, c.MTA, c.QueueID} {
 		e.text(s)
 	}
 	e.moment(r.ConnTime)
@@ -194,10 +207,10 @@ func (e *encoder) sender(r *Record) {
 }
 
 func (e *encoder) recipient(r *Recipient) {
-	for _, s := range []string{r.Address, r.Resolved, r.Mailer, r.Host, r.Retry} {
+	for _, s := range [...]string{r.Address, r.Resolved, r.Mailer, r.Host, r.Retry} {
 		e.text(s)
 	}
-	for _, b := range []bool{r.Refused, r.Relayed, r.Asked, r.Wait} {
+	for _, b := range [...]bool{r.Refused, r.Relayed, r.Asked, r.Wait} {
 		e.bool(b)
 	}
 }
@@ -279,7 +292,7 @@ func (e *encoder) detail(r *Record) {
 }
 
 func (e *encoder) finding(f *check.Finding) {
-	for _, s := range []string{f.Check, f.Method, f.Result, f.Code, f.Identity, f.Domain, f.Detail} {
+	for _, s := range [...]string{f.Check, f.Method, f.Result, f.Code, f.Identity, f.Domain, f.Detail} {
 		e.text(s)
 	}
 	e.bool(f.KeyFound)

@@ -53,9 +53,10 @@ type Store struct {
 	block   *open
 	core    *encoder // of the open block, as is detail
 	detail  *encoder
-	packed  []byte          // room for a block's compressed bytes
-	known   map[string]bool // policies and entries that the database has
-	told    uint64          // losses that the log has said
+	rows    inserter
+	packed  []byte         // room for a block's compressed bytes
+	known   map[known]bool // policies and entries that the database has
+	told    uint64         // losses that the log has said
 	toldAt  time.Time
 	expired time.Time // when old blocks were last looked for
 	looks   looks
@@ -84,7 +85,7 @@ func Open(c Config) (*Store, error) {
 		c.Queued = defaultQueued
 	}
 	s := &Store{
-		config: c, db: db, packer: packer, known: map[string]bool{}, core: newEncoder(), detail: newEncoder(),
+		config: c, db: db, packer: packer, known: map[known]bool{}, core: newEncoder(), detail: newEncoder(),
 		wake: make(chan struct{}, 1), flush: make(chan chan struct{}), stop: make(chan struct{}), ended: make(chan struct{}),
 	}
 	if s.made, err = os.Stat(c.Path); err != nil {
@@ -282,24 +283,28 @@ func (s *Store) begin() error {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), commitEach+writeTime)
-	tx, err := s.db.BeginTx(ctx, nil)
-	if err != nil {
-		cancel()
-		return err
+	w := &writing{Store: s, ctx: ctx, cancel: cancel}
+	var err error
+	if w.conn, err = s.db.Conn(ctx); err == nil {
+		if w.tx, err = w.conn.BeginTx(ctx, nil); err == nil {
+			err = s.rows.prepare(ctx, w.conn)
+		}
 	}
-	s.writing = &writing{Store: s, ctx: ctx, cancel: cancel, tx: tx}
+	if err != nil {
+		return errors.Join(err, w.end(false))
+	}
+	s.writing = w
 	return nil
 }
 
 // drop takes the transaction under way back, and counts its records as lost.
 func (s *Store) drop() {
 	if s.writing != nil {
-		s.writing.tx.Rollback()
-		s.writing.cancel()
+		_ = s.writing.end(false) // what went wrong before says more
 	}
 	s.lost.Add(uint64(s.entered))
 	s.writing, s.entered = nil, 0
-	s.block, s.known = nil, map[string]bool{} // the database does not have them
+	s.block, s.known = nil, map[known]bool{} // the database does not have them
 }
 
 // commit ends the transaction, and once a minute deletes what is too old in it.
@@ -322,10 +327,9 @@ func (s *Store) commit() error {
 		}
 		s.expired = now
 	}
-	if err := w.tx.Commit(); err != nil {
+	if err := w.end(true); err != nil {
 		return err
 	}
-	w.cancel()
 	s.kept.Add(uint64(s.entered))
 	s.writing, s.entered = nil, 0
 	return nil

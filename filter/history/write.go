@@ -3,6 +3,7 @@ package history
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"time"
 
 	"gatepost.example/policy"
@@ -47,8 +48,25 @@ type writing struct {
 	*Store
 	ctx    context.Context
 	cancel context.CancelFunc
+	conn   *sql.Conn
 	tx     *sql.Tx
-	insert *sql.Stmt
+}
+
+// end ends the transaction, as far as it was begun: commits it, or takes it back.
+func (w *writing) end(commit bool) (err error) {
+	defer w.cancel()
+	err = w.rows.close()
+	switch {
+	case w.tx == nil:
+	case commit && err == nil:
+		err = w.tx.Commit()
+	default:
+		err = errors.Join(err, w.tx.Rollback())
+	}
+	if w.conn != nil {
+		err = errors.Join(err, w.conn.Close())
+	}
+	return err
 }
 
 func (w *writing) add(one added) error {
@@ -77,15 +95,7 @@ func (w *writing) add(one added) error {
 	b.detail.detail(r)
 	b.records, b.dirty = b.records+1, true
 	b.first, b.last = earlier(b.first, r.Time), later(b.last, r.Time)
-	if w.insert == nil {
-		var err error
-		if w.insert, err = w.tx.PrepareContext(w.ctx, "INSERT INTO record ("+columns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"); err != nil {
-			return err
-		}
-	}
-	// Without a context that may end: for one that may the driver starts a goroutine for each row. What bounds the wait is SQLite's busy_timeout.
-	_, err := w.insert.ExecContext(context.Background(), row.values()...)
-	return err
+	return w.rows.add(&row)
 }
 
 func earlier(a, b time.Time) time.Time {
@@ -138,12 +148,12 @@ func (w *writing) policy(p *Policy, r *Record) error {
 	if p == nil {
 		return nil
 	}
-	if !w.known[p.Identity] {
+	if !w.known[known{policy: p.Identity}] {
 		if _, err := w.tx.ExecContext(w.ctx, "INSERT INTO policy VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
 			p.Identity, r.Time.UnixMilli(), w.packer.EncodeAll([]byte(p.Text), nil)); err != nil {
 			return err
 		}
-		w.known[p.Identity] = true
+		w.known[known{policy: p.Identity}] = true
 	}
 	if p.Matches == nil {
 		return nil
@@ -152,11 +162,11 @@ func (w *writing) policy(p *Policy, r *Record) error {
 		if w.config.Key != nil {
 			m = hideMatch(m, w.config.Key)
 		}
-		key := p.Identity + "\x00" + m.List + "\x00" + m.Table + "\x00" + m.Text
+		key := known{p.Identity, m.List, m.Table, entryText(m)}
 		if w.known[key] {
 			continue
 		}
-		if _, err := w.tx.ExecContext(w.ctx, "INSERT INTO entry VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", p.Identity, m.List, m.Table, entryText(m)); err != nil {
+		if _, err := w.tx.ExecContext(w.ctx, "INSERT INTO entry VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", key.policy, key.list, key.table, key.text); err != nil {
 			return err
 		}
 		if len(w.known) < maxKnown {
@@ -165,6 +175,9 @@ func (w *writing) policy(p *Policy, r *Record) error {
 	}
 	return nil
 }
+
+// known is a policy, or an entry of one of its lists or tables, that the database has.
+type known struct{ policy, list, table, text string }
 
 // entryText gives what was matched as a list writes it.
 func entryText(m Match) string {
