@@ -93,6 +93,7 @@ func readPolicy(path string, read func(*policy.Vocabulary) (*policyfile.File, er
 func printCheck(c *cobra.Command, file *policyfile.File, found []policyfile.Finding, analysis *policy.Analysis) error {
 	var out strings.Builder
 	report := file.Policy.Report()
+	names, actions := 20, 12 // widths of columns
 	fmt.Fprintf(&out, "%s: good, mode %s, %d rules\n", file.Name, file.Mode, len(report))
 	switch {
 	case file.Enforced != nil:
@@ -100,11 +101,14 @@ func printCheck(c *cobra.Command, file *policyfile.File, found []policyfile.Find
 	case file.Mode == policyfile.Observe:
 		out.WriteString("In this mode nothing is refused: what would be is said in the log and in X-Gatepost-Would; tags are added.\n")
 	}
+	for _, r := range report {
+		names, actions = max(names, len(r.Name)), max(actions, len(actionText(r)))
+	}
 	for i, r := range report {
 		if r.Dead == "" && slices.ContainsFunc(found, func(f policyfile.Finding) bool { return f.Rule == r.Name && f.Kind == "dead" }) {
 			r.Dead = "see below"
 		}
-		fmt.Fprintf(&out, "%3d %-20s %-12s %s\n", i+1, r.Name, actionText(r), strings.Join(sentences(r), "; "))
+		fmt.Fprintf(&out, "%3d %-*s %-*s %s\n", i+1, names, r.Name, actions, actionText(r), strings.Join(sentences(r), "; "))
 	}
 	out.WriteString(waiting(file, report))
 	out.WriteString(worstCase(file))

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -170,5 +171,39 @@ _dmarc.sub.apart.test TXT "v=DMARC1; p=reject"
 	write(t, message, text)
 	if status, out := run(t, policy, "try", "--policy", "POLICY", "--ip", "198.51.100.9", message); status != exitDone || !strings.Contains(out, "dmarc=fail") {
 		t.Errorf("from another address: exit status %d\n%s", status, out)
+	}
+}
+
+// TestWhatIsNoCommand: what is typed wrong ends with status 2 and says what would be right, in one line.
+func TestWhatIsNoCommand(t *testing.T) {
+	for args, want := range map[string]string{
+		"chek":            `gatepost: there is no command "chek" (did you mean check?)`,
+		"mail":            "gatepost: there is no command \"mail\"; `gatepost --help` lists those that there are",
+		"list shwo allow": `gatepost: there is no command "list shwo" (did you mean show?)`,
+		"setup exim":      "gatepost: there is no command \"setup exim\"; `gatepost setup --help` lists those that there are",
+		"list add allow":  "gatepost: write it so: gatepost list add NAME ENTRY; `gatepost list add --help` tells more",
+		"test":            "gatepost: write it so: gatepost test CASE.txtar...; `gatepost test --help` tells more",
+		"check a b":       "gatepost: write it so: gatepost check [FILE]; `gatepost check --help` tells more",
+		"check --strct":   "gatepost: unknown flag: --strct; `gatepost check --help` shows what it takes",
+	} {
+		var out bytes.Buffer
+		if status := execute(strings.Fields(args), &out, &out); status != exitUse || out.String() != want+"\n" {
+			t.Errorf("gatepost %s: exit status %d\n%swant\n%s", args, status, &out, want)
+		}
+	}
+}
+
+// TestCheckColumns: what the rules do stands in one column, however long a name or an action is.
+func TestCheckColumns(t *testing.T) {
+	policy := "[[rule]]\nname = \"a\"\nwhen = 'client.trusted'\naction = \"quarantine\"\nobserve = true\n[[rule]]\nname = \"a-rule-with-a-rather-long-name\"\nwhen = 'client.trusted'\nreply = \"450 4.7.1 no\"\n"
+	_, out := run(t, policy, "check", "POLICY")
+	at := map[int]bool{}
+	for line := range strings.Lines(out) {
+		if i := strings.Index(line, " can decide "); i >= 0 {
+			at[i] = true
+		}
+	}
+	if len(at) != 1 {
+		t.Errorf("the columns are %v:\n%s", at, out)
 	}
 }

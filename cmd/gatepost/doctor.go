@@ -70,7 +70,7 @@ Exit status 0: all is well; 1: something is wrong, as printed; 2: usage, or noth
 	flags.StringVar(&f.root, "root", "", "below this `DIR` other programs have their configuration")
 	flags.BoolVar(&f.asJSON, "json", false, "print JSON")
 	flags.StringSliceVar(&f.without, "without", nil, "leave out the checks of these `NAMES`: the first word of a line")
-	flags.StringVar(&f.mail.Kind, "send", "", "send a test mail: good, spoof or user")
+	flags.StringVar(&f.mail.Kind, "send", "", "send a test mail of this `KIND`: good, spoof or user")
 	flags.StringVar(&f.mail.To, "to", "", "to this `ADDRESS` (default: root of this machine)")
 	flags.StringVar(&f.mail.From, "from", "security@example.com", "with spoof: the `ADDRESS` that it claims to be from")
 	flags.StringVar(&f.mail.Sender, "sender", "", "with spoof: the `ADDRESS` in MAIL FROM (default: one in the recipient's domain)")

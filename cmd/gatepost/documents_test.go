@@ -71,13 +71,14 @@ func understood(args []string, inText bool) error {
 	if err != nil {
 		return err
 	}
-	if !c.Runnable() && !inText {
+	group := c.HasSubCommands()
+	if group && !inText {
 		return fmt.Errorf("%s needs a command below it", c.Name())
 	}
 	if err := c.ParseFlags(rest); err != nil {
 		return err
 	}
-	if inText {
+	if inText && !group {
 		return nil
 	}
 	return c.ValidateArgs(c.Flags().Args())

@@ -51,7 +51,7 @@ func newListAdd(where *place) *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&span, "for", "", "remove it again after this `TIME`, such as 12h or 30d")
-	c.Flags().StringVar(&note, "note", "", "why, for whoever reads the list later")
+	c.Flags().StringVar(&note, "note", "", "a `TEXT` that says why, for whoever reads the list later")
 	return c
 }
 

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -56,14 +57,17 @@ func newRoot() *cobra.Command {
 		Use:   "gatepost",
 		Short: "A milter that judges mail for Postfix and Sendmail",
 		Long: `Gatepost is a milter: Postfix or Sendmail asks it at each step of an SMTP session
-whether to go on. It checks SPF, DKIM, DMARC and the reverse name, walks the rules
-of policy.toml, and tells the mail server to accept, defer or reject, and why.
+whether to go on. It checks SPF, DKIM, ARC, DMARC, blocklists and the reverse name, counts
+and remembers, walks the rules of policy.toml, and tells the mail server to accept, defer
+or reject, and why.
 
 A first hour with it:
-  gatepost check policy.toml        is the policy right, and in which order do its rules act?
   gatepost try message.eml          what would become of this message?
-  gatepost test cases/*.txtar       do my own cases still end as I want?
-  gatepost serve                    run the daemon (systemd does this)`,
+  gatepost check                    is the policy right, and in which order do its rules act?
+  gatepost setup postfix            which lines wire the mail server? (or: setup sendmail)
+  gatepost doctor                   does mail come here, and is all well on its way?
+  gatepost explain --last           why was the last mail refused, or would have been?
+  gatepost mode enforce             let it refuse; until then it only watches`,
 		SilenceUsage: true, SilenceErrors: true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
@@ -72,7 +76,9 @@ A first hour with it:
 	})
 	root.AddCommand(newServe(), newCheck(), newDiff(), newFacts(), newTest(), newTry(), newStatus(), newReload(), newMode(), newPause(),
 		newLimit(), newExplain(), newHistory(), newReplay(), newPage(), newReputation(), newList(), newSetup(), newDoctor(), newVersion(), newMan())
-	return completed(root)
+	// A group of commands does nothing by itself.
+	root.SetUsageTemplate(strings.Replace(root.UsageTemplate(), "{{if .Runnable}}", "{{if not .HasAvailableSubCommands}}", 1))
+	return completed(explained(root))
 }
 
 // defaultPolicy is where a package installs the policy.

@@ -43,7 +43,7 @@ func newSetup() *cobra.Command {
 func (f *setupFlags) add(c *cobra.Command) {
 	policyFlag(c, &f.policy)
 	flags := c.Flags()
-	flags.StringVar(&f.ifDown, "if-down", "", "tempfail or accept while Gatepost is away (default: strangers tempfail, your own accept)")
+	flags.StringVar(&f.ifDown, "if-down", "", "`WHAT` becomes of mail while Gatepost is away: tempfail or accept (default: strangers tempfail, your own accept)")
 	flags.BoolVar(&f.apply, "apply", false, "write it, and keep a copy of each file")
 	flags.BoolVar(&f.undo, "undo", false, "put everything back as it was before --apply")
 	c.MarkFlagsMutuallyExclusive("apply", "undo")

@@ -26,8 +26,9 @@ is kept beside it in gatepost-setup; --undo puts the file back byte for byte. se
 not made and Sendmail is not restarted: the commands for that are printed.
 
 Exit status 0: done; 1: it cannot be; 2: something cannot be read or written.`,
-		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return f.sendmail(c.Context(), c.OutOrStdout()) },
+		Example: "  gatepost setup sendmail\n  gatepost setup sendmail --apply && make -C /etc/mail && systemctl restart sendmail\n  gatepost setup sendmail --undo",
+		Args:    cobra.NoArgs,
+		RunE:    func(c *cobra.Command, _ []string) error { return f.sendmail(c.Context(), c.OutOrStdout()) },
 	}
 	f.add(c)
 	c.Flags().StringVar(&f.mc, "mc", "/etc/mail/sendmail.mc", "the `FILE` that sendmail.cf is made of")

@@ -154,6 +154,9 @@ func domainFile(path string, from Reading) ([]string, error) {
 
 // unreadable says that a file which the policy names cannot be read.
 func unreadable(path string, err error) error {
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("the file %s cannot be read: %w; let the user that runs gatepost read it and enter the folders above it", path, err)
+	}
 	return fmt.Errorf("the file %s cannot be read: %w; make it, empty if there is nothing to list", path, err)
 }
 
