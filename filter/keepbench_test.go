@@ -1,6 +1,8 @@
 package filter
 
 import (
+	"io"
+	"log/slog"
 	"testing"
 
 	"gatepost.example/filter/history"
@@ -22,5 +24,22 @@ func BenchmarkSessionKept(b *testing.B) {
 			}
 			b.ReportMetric(float64((processorTime()-before).Nanoseconds())/float64(b.N), "cpu-ns/op")
 		})
+	}
+}
+
+// TestLinesLeaveNothing: the room that lines of the log share holds nothing of the message before.
+func TestLinesLeaveNothing(t *testing.T) {
+	g := newGenerator(t, recordedPolicies(t)["shipped enforcing"], 1, nil)
+	g.server.log = slog.New(slog.NewTextHandler(io.Discard, nil))
+	for range 50 {
+		g.session()
+	}
+	for range 50 {
+		room := g.server.attrs.Get().(*[]slog.Attr)
+		for _, a := range (*room)[:cap(*room)] {
+			if a.Key != "" || !a.Equal(slog.Attr{}) {
+				t.Fatalf("%v is left", a)
+			}
+		}
 	}
 }

@@ -64,8 +64,8 @@ func (s *Session) record(l Record) {
 
 // writeLine writes the line of a record. It goes to the handler itself: a Logger would look up who calls it, for every line.
 func (s *Session) writeLine(l Record) {
-	e := s.conn.evidence
-	attrs := append(make([]slog.Attr, 0, 32), slog.String("id", l.ID), slog.String("action", l.What()))
+	e, room := s.conn.evidence, s.server.attrs.Get().(*[]slog.Attr)
+	attrs := append((*room)[:0], slog.String("id", l.ID), slog.String("action", l.What()))
 	add := func(key, value string) {
 		if value != "" {
 			attrs = append(attrs, slog.String(key, printable(value)))
@@ -111,9 +111,15 @@ func (s *Session) writeLine(l Record) {
 		add(fact.key, e.Text(fact.name))
 	}
 	line := slog.NewRecord(time.Now(), slog.LevelInfo, "decision", 0)
-	line.AddAttrs(attrs...)
-	_ = s.log.Handler().Handle(context.Background(), line) // what the log cannot take has nowhere else to go
+	line.AddAttrs(slog.Attr{Value: slog.GroupValue(attrs...)}) // without a name: each attribute stands by itself, and none is copied
+	_ = s.log.Handler().Handle(context.Background(), line)     // what the log cannot take has nowhere else to go
+	clear(attrs)
+	*room = attrs
+	s.server.attrs.Put(room)
 }
+
+// newAttrs gives room for the attributes of a line.
+func newAttrs() any { return new(make([]slog.Attr, 0, len(loggedFacts)+24)) }
 
 // loggedFacts are those that a line has, and their keys in it.
 var loggedFacts = []struct{ name, key string }{

@@ -38,6 +38,7 @@ type Server struct {
 	pause    atomic.Pointer[time.Time] // until when everything is accepted; nil for never
 	history  Keeper
 	rooms    sync.Pool                              // *room
+	attrs    sync.Pool                              // *[]slog.Attr, wiped, for lines of the log
 	withheld func(name string, v policy.Value) bool // of records that are decided again; nil for nothing
 
 	mu     sync.Mutex
@@ -67,7 +68,7 @@ type Keeper interface {
 func NewServer(settings *Settings, d Deps) *Server {
 	s := &Server{
 		resolver: d.Resolver, watch: d.Watch, store: d.Store, given: d.Given, log: d.Log, now: d.Now, newID: d.NewID, onRecord: d.OnRecord, metrics: d.Metrics, history: d.History,
-		warned: map[string]bool{}, rooms: sync.Pool{New: func() any { return new(room) }},
+		warned: map[string]bool{}, rooms: sync.Pool{New: func() any { return new(room) }}, attrs: sync.Pool{New: newAttrs},
 	}
 	if s.now == nil {
 		s.now = time.Now

@@ -22,7 +22,6 @@ import (
 // New gives the handler for lines of a format that go to w, through an outlet. Auto is journald where w is a stream that leads there, logfmt on a terminal,
 // else JSON. The error says that syslog cannot be reached.
 func New(w io.Writer, out *Outlet, format policyfile.LogFormat, level slog.Leveler) (slog.Handler, error) {
-	options := &slog.HandlerOptions{Level: level}
 	switch {
 	case format == policyfile.LogJournald || format == policyfile.LogAuto && leadsToJournal(w):
 		return &sink{level: level, out: out, send: sendToJournal}, nil
@@ -33,9 +32,9 @@ func New(w io.Writer, out *Outlet, format policyfile.LogFormat, level slog.Level
 		}
 		return &sink{level: level, out: out, send: sendToSyslog(to)}, nil
 	case format == policyfile.LogLogfmt || format == policyfile.LogAuto && isTerminal(w):
-		return slog.NewTextHandler(out.Stream(w), options), nil
+		return slog.NewTextHandler(out.Stream(w), &slog.HandlerOptions{Level: level}), nil
 	}
-	return slog.NewJSONHandler(out.Stream(w), options), nil
+	return newJSONLines(out.Stream(w), level), nil
 }
 
 func isTerminal(w io.Writer) bool {
@@ -70,13 +69,24 @@ func (s *sink) Enabled(_ context.Context, level slog.Level) bool { return level 
 func (s *sink) Handle(_ context.Context, r slog.Record) error {
 	attrs := append([]slog.Attr(nil), s.attrs...)
 	r.Attrs(func(a slog.Attr) bool {
-		a.Key = s.group + a.Key
-		attrs = append(attrs, a)
+		attrs = s.appendAttr(attrs, a)
 		return true
 	})
 	level, line := r.Level, lineOf(r.Message, attrs)
 	s.out.hand(waiting{2*len(line) + lineCost, func() error { return s.send(level, line, attrs) }})
 	return nil
+}
+
+// appendAttr appends an attribute under its full name; of a group without a name each stands by itself, as slog.Handler asks.
+func (s *sink) appendAttr(to []slog.Attr, a slog.Attr) []slog.Attr {
+	if a.Key == "" && a.Value.Kind() == slog.KindGroup {
+		for _, one := range a.Value.Group() {
+			to = s.appendAttr(to, one)
+		}
+		return to
+	}
+	a.Key = s.group + a.Key
+	return append(to, a)
 }
 
 // WithAttrs implements slog.Handler.

@@ -201,8 +201,16 @@ type stream struct {
 // Stream gives a writer of lines to w. A line is written at once, before Write ends, as long as w takes it without a wait: a process that is killed has
 // written what it said. It never fails: what the log cannot take has nowhere else to go, and is counted.
 func (o *Outlet) Stream(w io.Writer) io.Writer {
-	file, _ := w.(*os.File)
+	file, isFile := w.(*os.File)
+	if isFile && isRegular(file) {
+		file = nil // there is nothing to ask: it always takes a line (poll(2))
+	}
 	return &stream{out: o, to: w, file: file}
+}
+
+func isRegular(file *os.File) bool {
+	info, err := file.Stat()
+	return err == nil && info.Mode().IsRegular()
 }
 
 // Write implements io.Writer.
