@@ -281,3 +281,20 @@ func (s *Session) publish(i int, out *check.Outcome, at policy.Stage) {
 		s.publishMemory(f.Name, value, at)
 	}
 }
+
+// input gives the checks what is known of the session. It is good until the checks of the stage have begun.
+func (s *Session) input(now time.Time) *check.Input {
+	if s.past != nil {
+		return nil // nothing is asked
+	}
+	addr, name, helo := s.who()
+	in := &s.room.input
+	*in = check.Input{
+		Now: now, Receiver: s.settings.authservID(s.conn.MTA), Resolver: s.server.resolver,
+		Client: addr, ClientName: domainOf(name), Helo: helo, Memory: s.server.store,
+	}
+	if s.msg != nil {
+		in.Sender, in.SenderDomain, in.User = s.msg.from.Address, s.msg.senderDomain, s.msg.from.User
+	}
+	return in
+}

@@ -6,7 +6,6 @@ import (
 	"runtime/debug"
 	"time"
 
-	"gatepost.example/filter/check"
 	"gatepost.example/filter/message"
 	"gatepost.example/filter/state"
 	"gatepost.example/policy"
@@ -381,21 +380,4 @@ func (s *Session) Close() {
 	s.conn.evidence.Release()
 	s.leaveRoom()
 	s.conn = connection{}
-}
-
-// input gives the checks what is known of the session. It is good until the checks of the stage have begun.
-func (s *Session) input(now time.Time) *check.Input {
-	if s.past != nil {
-		return nil // nothing is asked
-	}
-	addr, name, helo := s.who()
-	in := &s.room.input
-	*in = check.Input{
-		Now: now, Receiver: s.settings.authservID(s.conn.MTA), Resolver: s.server.resolver,
-		Client: addr, ClientName: domainOf(name), Helo: helo, Memory: s.server.store,
-	}
-	if s.msg != nil {
-		in.Sender, in.SenderDomain, in.User = s.msg.from.Address, s.msg.senderDomain, s.msg.from.User
-	}
-	return in
 }
