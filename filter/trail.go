@@ -143,11 +143,11 @@ func (s *Session) keepConnection() {
 		return
 	}
 	r := s.newRecord()
-	r.ID, r.Time, r.Lines, r.Readings = s.conn.id, s.conn.now, s.conn.trail.lines, slices.Clone(s.conn.trail.readings)
+	r.ID, r.Time, r.Lines, r.Readings = s.conn.id, s.conn.now, append(r.Lines, s.conn.trail.lines...), append(r.Readings, s.conn.trail.readings...)
 	if r.Greeted {
 		r.Reached = policy.Helo
 	}
-	r.Outcomes = s.outcomes(nil)
+	r.Outcomes = s.outcomes(r.Outcomes, nil)
 	s.server.history.Add(r, s.settings.Kept)
 }
 
@@ -160,46 +160,51 @@ func (s *Session) keepMessage(t *transaction, whole bool) {
 	r.Paused = t.paused
 	r.ID, r.Number, r.Time, r.QueueID = t.id, s.conn.trail.messages, t.now, t.queueID
 	r.Sender = history.Sender{Address: t.from.Address, User: t.from.User, Method: t.from.Method, TLS: history.TLS(t.from.TLS)}
-	r.Recipients, r.Dropped = t.trail.recipients, t.trail.dropped
-	r.Readings = slices.Concat(s.conn.trail.readings, t.trail.readings)
-	r.Lines = slices.Concat(s.conn.trail.lines, t.trail.lines)
+	r.Recipients, r.Dropped = append(r.Recipients, t.trail.recipients...), t.trail.dropped
+	r.Readings = append(append(r.Readings, s.conn.trail.readings...), t.trail.readings...)
+	r.Lines = append(append(r.Lines, s.conn.trail.lines...), t.trail.lines...)
 	r.Reached = policy.Mail
 	if len(r.Recipients) > 0 {
 		r.Reached = policy.Rcpt
 	}
 	if whole {
-		r.Reached, r.Message = policy.Data, s.messageRecord(t)
+		r.Reached, r.Message = policy.Data, s.messageRecord(t, r.Room())
 	}
-	r.Outcomes = s.outcomes(t)
+	r.Outcomes = s.outcomes(r.Outcomes, t)
 	s.server.history.Add(r, s.settings.Kept)
 }
 
 // newRecord gives a record of the connection alone.
 func (s *Session) newRecord() *history.Record {
-	c := &s.conn
-	r := &history.Record{
-		Conn: c.id, ConnTime: c.now, Client: history.Client(c.Client), Greeted: c.trail.helo > 0, Helo: c.helo, HeloTLS: history.TLS(c.tls),
-		Relay: c.relay, ConnPaused: c.paused, QueueID: c.QueueID,
+	c, r := &s.conn, &history.Record{}
+	if lender, lends := s.server.history.(lender); lends {
+		r = lender.Spare()
 	}
+	r.Conn, r.ConnTime, r.Client, r.QueueID = c.id, c.now, history.Client(c.Client), c.QueueID
+	r.Greeted, r.Helo, r.HeloTLS, r.Relay, r.ConnPaused = c.trail.helo > 0, c.helo, history.TLS(c.tls), c.relay, c.paused
 	if s.settings.Kept != nil {
 		r.Policy = s.settings.Kept.Identity
 	}
 	return r
 }
 
-// messageRecord gives what came with the end of the message.
-func (s *Session) messageRecord(t *transaction) *history.Message {
+// lender is a Keeper that lends out records whose memory is used again.
+type lender interface{ Spare() *history.Record }
+
+// messageRecord puts into m what came with the end of the message.
+func (s *Session) messageRecord(t *transaction, m *history.Message) *history.Message {
 	e := s.conn.evidence
-	return &history.Message{
+	*m = history.Message{
 		Size: t.header.Size() + len("\r\n") + t.size, ListID: e.Text("message.list_id"), MessageID: e.Text("message.id"),
 		AuthorAddress: t.author.Address, AuthorDomain: t.author.Domain, AuthorFields: t.author.Fields, AuthorDomains: len(t.author.Domains),
 		Header: e.Header(), HopAddr: t.hop.Addr, HopName: t.hop.Name, HopHelo: t.hop.Helo,
 	}
+	return m
 }
 
-// outcomes gives what the checks of the connection, and of message t where there is one, have established by now.
-func (s *Session) outcomes(t *transaction) []history.Outcome {
-	out := make([]history.Outcome, 0, len(s.settings.checks))
+// outcomes appends what the checks of the connection, and of message t where there is one, have established by now.
+func (s *Session) outcomes(out []history.Outcome, t *transaction) []history.Outcome {
+	out = slices.Grow(out, len(s.settings.checks))
 	for i, one := range s.conn.tasks {
 		out = s.appendOutcome(out, i, one, t)
 	}

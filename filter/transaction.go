@@ -54,7 +54,10 @@ func newTransaction(s *Session, from Sender) *transaction {
 // wipe makes ready for another message, with nothing in it of this one.
 func (t *transaction) wipe() {
 	t.runs.wipe()
-	*t = transaction{runs: t.runs, all: wiped(t.all), taken: wiped(t.taken), trail: messageTrail{readings: wiped(t.trail.readings), lines: wiped(t.trail.lines)}}
+	*t = transaction{
+		runs: t.runs, all: wiped(t.all), taken: wiped(t.taken),
+		trail: messageTrail{recipients: wiped(t.trail.recipients), readings: wiped(t.trail.readings), lines: wiped(t.trail.lines)},
+	}
 }
 
 func (t *transaction) publishSender(e *policy.Evidence) {

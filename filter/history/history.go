@@ -7,6 +7,8 @@
 //	database.go  the SQLite file: blocks of records, one row a record to search by, the policies' texts
 //	query.go     rows and records by id, time and column; blocks for a replay
 //
+//	spare.go     records whose memory is used again
+//
 // A record holds no subject and no body. Whoever hands one over must not change it, or what it refers to, afterwards.
 package history
 
@@ -45,6 +47,9 @@ type Record struct {
 	Outcomes []Outcome // of the checks, those of the connection first, in registry order
 	Readings []Reading // of limits, in the order in which they were published
 	Lines    []Line    // what was decided, in order
+
+	spare bool     // from Store.Spare
+	room  *Message // memory for Message
 }
 
 // MaxRecipients bounds the recipients kept of one message.

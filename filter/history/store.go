@@ -41,6 +41,7 @@ type Store struct {
 	close  sync.Once
 
 	lost, kept atomic.Uint64
+	spares     sync.Pool // *Record, wiped
 
 	mu      sync.Mutex
 	waiting []added
@@ -85,7 +86,7 @@ func Open(c Config) (*Store, error) {
 		c.Queued = defaultQueued
 	}
 	s := &Store{
-		config: c, db: db, packer: packer, known: map[known]bool{}, core: newEncoder(), detail: newEncoder(),
+		config: c, db: db, packer: packer, known: map[known]bool{}, core: newEncoder(), detail: newEncoder(), spares: sync.Pool{New: newSpare},
 		wake: make(chan struct{}, 1), flush: make(chan chan struct{}), stop: make(chan struct{}), ended: make(chan struct{}),
 	}
 	if s.made, err = os.Stat(c.Path); err != nil {
@@ -262,7 +263,10 @@ func (s *Store) caught(err *error) {
 // enter adds a batch to the transaction under way.
 func (s *Store) enter(batch []added) (err error) {
 	defer s.caught(&err)
-	defer clear(batch)
+	defer func() {
+		s.giveBack(batch)
+		clear(batch)
+	}()
 	s.entered += len(batch)
 	if len(batch) == 0 {
 		return nil
