@@ -7,11 +7,11 @@ FUZZALL ?= 240
 CASES = ../shared/cases
 PACKAGES = postfix redis-server prometheus lintian rpmlint rpm mmdebstrap mandoc groff-base systemd systemd-container iproute2 chromium
 # Packages that ./... leaves out, because they stand under testdata.
-HARNESS = ./testdata/postfix ./testdata/debian ./testdata/sendmail ./testdata/demo ./testdata/bench ./testdata/simulate ./testdata/soak ./testdata/packages ./testdata/page
+HARNESS = ./testdata/postfix ./testdata/debian ./testdata/sendmail ./testdata/demo ./testdata/bench ./testdata/simulate ./testdata/clocked ./testdata/soak ./testdata/packages ./testdata/page
 # A Postfix is started by root: tests that need one are built by the user and run by sudo.
-SUDO = $(shell [ "$$(id -u)" = 0 ] || echo '-exec "sudo --preserve-env=GATEPOST_CI,GATEPOST_BINARY,GATEPOST_SOAK,GATEPOST_SEED,GATEPOST_SYSTEMD"')
+SUDO = $(shell [ "$$(id -u)" = 0 ] || echo '-exec "sudo --preserve-env=GATEPOST_CI,GATEPOST_BINARY,GATEPOST_CLOCKED,GATEPOST_SOAK,GATEPOST_SEED,GATEPOST_SYSTEMD"')
 
-.PHONY: help build replay test demo bench reloads conformance lint unit fuzz-short postfix sendmail simulate faults soak page pictures packages packages-test packages-needed systemd
+.PHONY: help build replay test demo bench reloads conformance lint unit fuzz-short postfix sendmail simulate clocked faults soak page pictures packages packages-test packages-needed systemd
 
 help:
 	@echo "make build         the binary gatepost, in this folder"
@@ -62,8 +62,14 @@ postfix: packages-needed build
 sendmail: packages-needed build
 	GATEPOST_BINARY=$(CURDIR)/gatepost go test -count=1 -timeout 10m $(SUDO) ./testdata/sendmail
 
-faults: build
-	GATEPOST_BINARY=$(CURDIR)/gatepost go test -count=1 -timeout 10m $(SUDO) ./testdata/soak
+# The same daemon with a wall clock that a test can step.
+CLOCKED = .cache/gatepost-clocked
+clocked:
+	mkdir -p .cache
+	go run ./testdata/clocked $(CLOCKED)
+
+faults: build clocked
+	GATEPOST_CLOCKED=$(CURDIR)/$(CLOCKED) GATEPOST_BINARY=$(CURDIR)/gatepost go test -count=1 -timeout 10m $(SUDO) ./testdata/soak
 
 page: packages-needed build
 	GATEPOST_BINARY=$(CURDIR)/gatepost go test -count=1 -timeout 10m ./testdata/page
@@ -79,8 +85,8 @@ replay: build
 	GATEPOST_DAY=$(DAY) GATEPOST_RECORDS=$(RECORDS) GATEPOST_BINARY=$(CURDIR)/gatepost go test -count=1 -v -timeout 1h -run TestRecordedDay ./testdata/soak
 
 SOAK ?= 1h
-soak: build
-	GATEPOST_SOAK=$(SOAK) GATEPOST_BINARY=$(CURDIR)/gatepost go test -count=1 -v -timeout 6h $(SUDO) ./testdata/soak
+soak: build clocked
+	GATEPOST_SOAK=$(SOAK) GATEPOST_CLOCKED=$(CURDIR)/$(CLOCKED) GATEPOST_BINARY=$(CURDIR)/gatepost go test -count=1 -v -timeout 6h $(SUDO) ./testdata/soak
 
 demo: packages-needed
 	@go run ./testdata/demo

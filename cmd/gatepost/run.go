@@ -75,7 +75,7 @@ func runDaemon(ctx context.Context, path string, logs io.Writer) error {
 	if err := ensureDirectory(file.Server.Directory); err != nil {
 		return err
 	}
-	d := &daemon{path: path, directory: file.Server.Directory, file: file, since: time.Now(), bound: memoryBound("/"), reloads: make(chan chan error), beats: make(chan struct{})}
+	d := &daemon{path: path, directory: file.Server.Directory, file: file, since: time.Now(), looked: time.Now().Round(0), bound: memoryBound("/"), reloads: make(chan chan error), beats: make(chan struct{})}
 	if d.logs, d.log, err = openLog(logs, file); err != nil {
 		return err
 	}

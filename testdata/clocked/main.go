@@ -2,7 +2,7 @@
 //
 // The daemon has no hook for this. What is built is the same code with the toolchain's package time changed (go build -overlay): the wall clock that
 // time.Now reads is moved by nanoseconds that stand, as the machine writes numbers, in the first eight bytes of the file that GATEPOST_CLOCK names. The
-// monotonic clock is not moved, as it is not where somebody sets a machine's clock: deadlines, timers and tickers go on.
+// monotonic clock is not moved, as it is not where somebody sets a machine's clock: deadlines, timers and tickers go on. It knows all time zones.
 package main
 
 import (
@@ -39,6 +39,7 @@ const clock = `package main
 import (
 	"os"
 	"time"
+	_ "time/tzdata"
 	"unsafe"
 
 	"golang.org/x/sys/unix"

@@ -33,6 +33,7 @@ type Daemon struct {
 	binary string
 	before []string // what stands before the command: prlimit and its words
 	disk   string   // the size of the state's own disk; "" without
+	env    []string // beside that of the test
 	stderr *os.File // where the log goes; nil for a file
 	socket *os.File // of the milter socket, where it is handed over as systemd does
 	cmd    *exec.Cmd
@@ -49,6 +50,7 @@ type Options struct {
 	Server string   // more lines of [server]
 	Log    string   // more lines of [log]
 
+	Clock    *clock   // that of the daemon, which a test steps; nil for the machine's
 	Stderr   *os.File // where the log goes; nil for a file in the daemon's folder
 	Handover bool     // the milter socket is the test's, which outlives the process
 	Disk     string   // the size of a disk of its own for the state; "" for none
@@ -77,6 +79,9 @@ func Start(t testing.TB, o Options) *Daemon {
 		t.Fatal(err)
 	}
 	d := &Daemon{t: t, Dir: dir, Milter: freeAddress(t), HTTP: freeAddress(t), binary: program(t), before: o.Before, disk: o.Disk, stderr: o.Stderr}
+	if o.Clock != nil {
+		d.binary, d.env = clocked(t), o.Clock.env()
+	}
 	zone, err := resolvetest.Parse(o.Zone)
 	if err != nil {
 		t.Fatal(err)
@@ -169,8 +174,9 @@ func (d *Daemon) Begin() {
 	}
 	words = append(words, d.binary, "serve", "--policy", d.PolicyFile())
 	d.cmd = exec.Command(words[0], words[1:]...)
+	d.cmd.Env = append(os.Environ(), d.env...)
 	if d.socket != nil {
-		d.cmd.Env = append(os.Environ(), "LISTEN_FDS=1", "LISTEN_FDNAMES=milter")
+		d.cmd.Env = append(d.cmd.Env, "LISTEN_FDS=1", "LISTEN_FDNAMES=milter")
 		d.cmd.ExtraFiles = []*os.File{d.socket}
 	}
 	d.cmd.Stderr = log
@@ -238,6 +244,7 @@ func (d *Daemon) Signal(s os.Signal) { _ = d.cmd.Process.Signal(s) }
 // Command runs gatepost with some words against this daemon, and gives what it printed and its exit status.
 func (d *Daemon) Command(args ...string) (string, int) {
 	c := exec.Command(d.binary, append(args, "--policy", d.PolicyFile())...)
+	c.Env = append(os.Environ(), d.env...)
 	out, _ := c.CombinedOutput() // the exit status says it
 	return string(out), c.ProcessState.ExitCode()
 }

@@ -20,6 +20,8 @@ type place struct {
 
 	sessions, ended, refusals, broken, excused atomic.Int64
 
+	clock      *clock
+	store      sync.Mutex   // one fault of the Redis at a time, and none while the clock is stepped
 	mu         sync.Mutex   // one fault of its process or its files at a time
 	generation atomic.Int64 // of the process; odd while sessions may be broken off
 	rows, lost int64        // of files and lives that are over; under mu
@@ -109,13 +111,15 @@ func TestMix(t *testing.T) {
 
 // filed gives a daemon with its memory in a file.
 func filed(t *testing.T) *place {
-	return &place{name: "file", Daemon: Start(t, Options{Zone: zone, Policy: shippedRules(t), Handover: true, Disk: diskSize(t)})}
+	c := newClock(t)
+	return &place{name: "file", clock: c, Daemon: Start(t, Options{Zone: zone, Policy: timed + shippedRules(t), Handover: true, Disk: diskSize(t), Clock: c})}
 }
 
 // shared gives a daemon with its memory in a Redis.
 func shared(t *testing.T) *place {
-	r := startRedis(t)
-	return &place{name: "redis", redis: r, Daemon: Start(t, Options{Zone: zone, Policy: r.store() + shippedRules(t), Handover: true, Before: inCgroup(t, "mix", 512<<20)})}
+	r, c := startRedis(t), newClock(t)
+	return &place{name: "redis", redis: r, clock: c,
+		Daemon: Start(t, Options{Zone: zone, Policy: r.store() + timed + shippedRules(t), Handover: true, Before: inCgroup(t, "mix", 512<<20), Clock: c})}
 }
 
 // load sends mail of any kind until ctx ends.

@@ -22,6 +22,7 @@ type Mail struct {
 	Header     [][2]string
 	Body       string
 	Stop       string // the stage after which the client hangs up: connect, helo, mail, rcpt, header, body; "" for none. With a Next it says RSET then
+	Pause      func() // called in the midst of the message, behind its header; nil for none
 	Next       *Mail  // that comes over the same connection
 }
 
@@ -184,6 +185,9 @@ func (p *player) message() error {
 	}
 	if _, err := p.session.HeaderEnd(); err != nil {
 		return fmt.Errorf("end of header: %w", err)
+	}
+	if p.mail.Pause != nil {
+		p.mail.Pause()
 	}
 	for body := p.mail.Body; body != ""; {
 		n := min(len(body), 65535)

@@ -23,7 +23,7 @@ type fault struct {
 // aMoment waits for 0.2 to 1 s.
 func aMoment(r *rand.Rand) { time.Sleep(time.Duration(200+r.IntN(800)) * time.Millisecond) }
 
-// outside are the faults of what is around the daemon: DNS, the policy file, who connects.
+// outside are the faults of what is around the daemon: the clock, DNS, the policy file, who connects.
 func (p *place) outside(t *testing.T) []fault {
 	dns := func(name string, does resolvetest.Fault) fault {
 		return fault{"DNS " + name, func(r *rand.Rand) {
@@ -46,7 +46,7 @@ func (p *place) outside(t *testing.T) []fault {
 			p.Command("reload")
 		}}
 	}
-	return []fault{
+	return append(p.clocks(t), []fault{
 		dns("silent", resolvetest.Silent), dns("SERVFAIL", resolvetest.Rcode(2)), dns("REFUSED", resolvetest.Rcode(5)), dns("junk", resolvetest.Junk),
 		dns("another's id", resolvetest.WrongID), dns("truncated", resolvetest.Truncate), dns("slow", resolvetest.Delay(300*time.Millisecond)), dns("30 s slow", resolvetest.Delay(30*time.Second)),
 		policy("as it was", ""), policy("with a mistake", "\n[[rule]]\nname = 7\n"),
@@ -62,7 +62,7 @@ func (p *place) outside(t *testing.T) []fault {
 			aMoment(r)
 			release()
 		}},
-	}
+	}...)
 }
 
 // thousand are a thousand rules that never speak.
@@ -117,6 +117,8 @@ func (p *place) inside(t *testing.T) []fault {
 	}
 	server := func(name string, do, undo func()) fault {
 		return fault{"Redis " + name, func(r *rand.Rand) {
+			p.store.Lock()
+			defer p.store.Unlock()
 			do()
 			aMoment(r)
 			undo()
