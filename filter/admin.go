@@ -45,7 +45,7 @@ func (s *Server) Levels(ctx context.Context, name, prefix string) ([]Level, erro
 		a := l.arithmetic
 		one := Level{Key: e.Key, Level: e.Cell.A, Burst: float64(a.AtMost), Over: e.Cell.A > float64(a.AtMost)}
 		if a.AtMost == 0 {
-			v := a.Read(state.Result{Found: true, Cell: e.Cell}, neutral, 1, now)
+			v := a.Read(state.Result{Found: true, Cell: &e.Cell}, neutral, 1, now)
 			one = Level{Key: e.Key, Level: e.Cell.Level(a.Rate[neutral], now), Burst: a.Burst[neutral], Over: v.Over, Latched: e.Cell.Mark, Retry: v.Retry}
 		}
 		out = append(out, one)

@@ -1,7 +1,7 @@
 // Package dkim verifies DKIM signatures as a message streams by: the check "dkim".
 //
 // check.go is the check, verify.go the verification of one signature, signature.go and key.go read the signature field and the key
-// record, tags.go the tag lists that both are made of, rsa.go one operation of RSA. Body hashes come from package message, once for each distinct canonicalization and
+// record, tags.go the tag lists that both are made of. Body hashes come from package message, once for each distinct canonicalization and
 // length over all signatures; keys are fetched while the body is still coming.
 //
 // RFCs cited: RFC 6376 (DKIM), RFC 8301 (algorithms and key sizes), RFC 8463 (Ed25519), RFC 8601 (result words), RFC 6008 (header.b),

@@ -64,7 +64,7 @@ func (c client) Start(in *check.Input) func(context.Context) check.Outcome {
 		if ip.IsValid() {
 			results := memory.Do(ctx, now, c.recalls(ip))
 			own, wide := c.m.aged(results[0], now), c.m.aged(results[1], now)
-			o, share = Judge(own, wide), unknownShare(results[2].Cell)
+			o, share = Judge(own, wide), unknownShare(*results[2].Cell)
 			findings = []check.Finding{o.finding(ip.String(), own)}
 		}
 		return check.Outcome{Findings: findings, Facts: []check.Named{

@@ -94,7 +94,7 @@ func (c *cache) keep(a *Answer) time.Duration {
 func size(a *Answer) int64 {
 	n := 700 + 2*len(a.Name) + 24*len(a.Addrs) + len(a.Detail)
 	if len(a.Texts) > 0 {
-		n += 1000 // a key, ready for use
+		n += 500 // a key, read
 	}
 	for _, text := range a.Texts {
 		n += 16 + len(text)

@@ -27,18 +27,21 @@ type Embedded struct {
 // part is one shard.
 type part struct {
 	mu    sync.Mutex
-	cells map[cellKey]*Cell
+	cells map[cellKey]*place
 	dirty map[cellKey]bool // changed since they were last written; nil without a file
 }
 
 type cellKey struct{ table, key string }
+
+// place holds the cell of a key. A cell is not changed but replaced, as results share it; the key, which is a text of its own, stays.
+type place struct{ *Cell }
 
 // NewEmbedded gives an empty memory that holds at most a number of cells, some hundred bytes each.
 func NewEmbedded(most int, now time.Time) *Embedded {
 	e := &Embedded{seed: maphash.MakeSeed(), most: max(1, most/shards)}
 	e.born.Store(&now)
 	for i := range e.parts {
-		e.parts[i].cells = map[cellKey]*Cell{}
+		e.parts[i].cells = map[cellKey]*place{}
 	}
 	return e
 }
@@ -53,53 +56,55 @@ func (e *Embedded) Born() time.Time { return *e.born.Load() }
 // Do implements Store. It does no I/O.
 func (e *Embedded) Do(_ context.Context, now time.Time, steps []Step) []Result {
 	out := make([]Result, len(steps))
+	var none *Cell
 	for i := range steps {
 		out[i] = e.do(now, &steps[i])
-		if out[i].Before == nil {
-			out[i].Before = &out[i].Cell
+		if out[i].Cell == nil {
+			if none == nil {
+				none = &Cell{At: now, First: now}
+			}
+			out[i].Before, out[i].Cell = none, none
 		}
 	}
 	return out
 }
 
-// do carries out one step. What reads gives no Before.
+// do carries out one step. What reads a key that is not there gives no cells.
 func (e *Embedded) do(now time.Time, s *Step) Result {
 	k := cellKey{s.Table, cut(s.Key)}
 	p := e.part(k)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	cell, found := p.cells[k]
-	if found && !cell.Until.IsZero() && now.After(cell.Until) {
+	at := p.cells[k]
+	if at != nil && !at.Until.IsZero() && now.After(at.Until) {
 		if s.Op != Read || !e.spare.Load() {
 			p.forget(k)
 		}
-		cell, found = nil, false
+		at = nil
+	}
+	if at == nil {
+		if s.Op == Read {
+			return Result{}
+		}
+		at = &place{}
 	}
 	if s.Op == Read { // the most frequent step: what apply would give, without a copy
-		if found {
-			return Result{Found: true, Cell: *cell}
-		}
-		return Result{Cell: Cell{At: now, First: now}}
+		return Result{Found: true, Before: at.Cell, Cell: at.Cell}
 	}
-	var before Cell
-	if found {
-		before = *cell
-	}
-	after, r := s.apply(before, found, now)
+	r := s.apply(at.Cell, now)
 	switch {
-	case s.Op == Clear, (s.Op == Leave || s.Op == Renew) && after.A == 0:
-		if found {
+	case s.Op == Clear, (s.Op == Leave || s.Op == Renew) && r.Cell.A == 0:
+		if r.Found {
 			p.forget(k)
 		}
-	case found:
-		*cell = after
+	case r.Found:
+		at.Cell = r.Cell
 		p.touched(k, s)
 	case !p.room(e.most, k, s, now):
 		r.Full = true
 	default:
-		kept := after                // of its own, so that only a new key costs memory
 		k.key = strings.Clone(k.key) // it may be a part of a whole header field
-		p.cells[k] = &kept
+		p.cells[k] = &place{r.Cell}
 		p.touched(k, s)
 	}
 	return r
@@ -150,7 +155,7 @@ func (p *part) room(most int, new cellKey, s *Step, now time.Time) bool {
 			break
 		}
 		if now.After(c.Until) {
-			least, leastCell = k, c
+			least, leastCell = k, c.Cell
 			break
 		}
 		counts := k.table == table && (c.Over || c.Wide)
@@ -160,7 +165,7 @@ func (p *part) room(most int, new cellKey, s *Step, now time.Time) bool {
 		}
 		same, leastSame := k.table == table, leastCell != nil && least.table == table
 		if leastCell == nil || same && !leastSame || same == leastSame && c.says() < leastCell.says() {
-			least, leastCell = k, c
+			least, leastCell = k, c.Cell
 		}
 	}
 	if leastCell == nil || held && least.table != table && !now.After(leastCell.Until) {
@@ -178,7 +183,7 @@ func (e *Embedded) Entries(_ context.Context, now time.Time, table, prefix strin
 		p.mu.Lock()
 		for k, c := range p.cells {
 			if k.table == table && strings.HasPrefix(k.key, prefix) && !now.After(c.Until) {
-				out = append(out, Entry{k.key, *c})
+				out = append(out, Entry{k.key, *c.Cell})
 			}
 		}
 		p.mu.Unlock()

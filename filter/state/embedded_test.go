@@ -178,8 +178,8 @@ func FuzzApply(f *testing.F) {
 			both := together.Do(context.Background(), at, steps)
 			for i := range steps {
 				r, same := apart.Do(context.Background(), at, steps[i:i+1])[0], both[i]
-				if *r.Before == *same.Before {
-					same.Before = r.Before
+				if *r.Before == *same.Before && *r.Cell == *same.Cell {
+					same.Before, same.Cell = r.Before, r.Cell
 				}
 				if r != same {
 					t.Fatalf("apart %+v, together %+v", r, both[i])
@@ -187,18 +187,25 @@ func FuzzApply(f *testing.F) {
 				checkLeak(t, steps[i], both[i], at)
 			}
 		}
-		var cell Cell
-		found := false
+		var cell *Cell
 		for _, at := range []time.Time{start, now, now.Add(time.Duration(gap2 % year))} {
-			before := cell
-			after, r := steps[0].apply(cell, found, at)
+			var before Cell
+			found := cell != nil
+			if found {
+				before = *cell
+			}
+			r := steps[0].apply(cell, at)
+			if found && before != *cell {
+				t.Fatalf("%+v was changed", before)
+			}
+			after := r.Cell
 			if found && !at.After(before.At) && r.Before.A != before.A {
 				t.Fatalf("time went back and drained %v to %v", before.A, r.Before.A)
 			}
 			if found && r.Before.A > before.A || found && before.Mark && (!r.Over || !after.Mark) {
 				t.Fatalf("before %+v, after %+v", before, r)
 			}
-			cell, found = after, true
+			cell = after
 		}
 	})
 }

@@ -124,7 +124,7 @@ func (f *file) loadCells(which string) error {
 		}
 		c.At, c.First, c.Until = time.UnixMilli(at), time.UnixMilli(first), time.UnixMilli(until)
 		if p := f.store.part(k); len(p.cells) < f.store.most {
-			p.cells[k] = &c
+			p.cells[k] = &place{&c}
 		}
 	}
 	return rows.Err()
@@ -267,9 +267,8 @@ func (f *file) take() []change {
 		p.mu.Lock()
 		for k := range p.dirty {
 			c := change{key: k}
-			if cell := p.cells[k]; cell != nil {
-				copied := *cell
-				c.cell = &copied
+			if at := p.cells[k]; at != nil {
+				c.cell = at.Cell
 			}
 			out = append(out, c)
 		}

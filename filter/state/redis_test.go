@@ -81,14 +81,14 @@ func TestRedisSame(t *testing.T) {
 	weigh := Step{Op: Weigh, Table: "same", Key: "weigh", A: 1.1, B: 0.3, HalfLife: 2 * time.Second}
 	touch := Step{Op: Touch, Table: "same", Key: "touch", Keep: time.Minute}
 	steps := []Step{leak, latch, weigh, touch}
-	cells, found := make([]Cell, len(steps)), make([]bool, len(steps))
+	cells := make([]*Cell, len(steps))
 	for range 300 {
 		for i, got := range r.Do(context.Background(), time.Time{}, steps) {
-			after, want := steps[i].apply(cells[i], found[i], got.Cell.At)
-			if !sameCell(got.Cell, want.Cell) || !sameCell(*got.Before, *want.Before) || got.Over != want.Over || got.Found != want.Found {
+			want := steps[i].apply(cells[i], got.Cell.At)
+			if !sameCell(*got.Cell, *want.Cell) || !sameCell(*got.Before, *want.Before) || got.Over != want.Over || got.Found != want.Found {
 				t.Fatalf("%+v gave\n%+v, not\n%+v", steps[i], got, want)
 			}
-			cells[i], found[i] = after, true
+			cells[i] = want.Cell
 		}
 	}
 }

@@ -143,12 +143,9 @@ func parseAnswer(answer *redis.Cmd) (Result, error) {
 	if len(words) != 2+2*cellWords {
 		return Result{}, fmt.Errorf("the script answered %d words", len(words))
 	}
-	r := Result{Found: words[0] == "1", Over: words[1] == "1"}
-	var err2 error
 	before, err1 := parseCell(words[2:])
-	r.Before = &before
-	r.Cell, err2 = parseCell(words[2+cellWords:])
-	return r, errors.Join(err1, err2)
+	after, err2 := parseCell(words[2+cellWords:])
+	return Result{Found: words[0] == "1", Over: words[1] == "1", Before: &before, Cell: &after}, errors.Join(err1, err2)
 }
 
 func parseCell(words []string) (Cell, error) {
@@ -241,7 +238,7 @@ func readEntries(ctx context.Context, client *redis.Client, steps []Step, out []
 			return nil, err
 		}
 		if result.Found {
-			out = append(out, Entry{steps[i].Key, result.Cell})
+			out = append(out, Entry{steps[i].Key, *result.Cell})
 		}
 	}
 	return out, nil

@@ -84,8 +84,8 @@ type Result struct {
 	Found  bool  // the key was there
 	Over   bool  // Leak: N did not fit, or the limit is latched
 	Full   bool  // the table has no room for a new key, and none to forget
-	Cell   Cell  // as it is now
-	Before *Cell // as it was, drained or decayed to now; Cell itself where the step changed nothing
+	Before *Cell // as it was, drained or decayed to now
+	Cell   *Cell // as it is now; like Before it is there always, and shared: never change them
 }
 
 // Everybody is the key that always finds room, of each table: what counts when nothing narrower can.
@@ -97,17 +97,17 @@ const MaxKey = 400
 // maxKeep bounds how long a cell is kept without being touched.
 const maxKeep = 400 * 24 * time.Hour
 
-// apply carries out a step on a cell that was found, or on none: the zero Cell.
-func (s *Step) apply(before Cell, found bool, now time.Time) (Cell, Result) {
-	r := Result{Found: found}
-	if !found {
-		before = Cell{At: now, First: now}
+// apply carries out a step on a cell that was found, or on none: nil. It leaves that cell as it is.
+func (s *Step) apply(found *Cell, now time.Time) Result {
+	r := Result{Found: found != nil, Before: found}
+	if found == nil {
+		r.Before = &Cell{At: now, First: now}
 	}
-	c := before
+	c := *r.Before
 	switch s.Op {
 	case Leak:
 		c = c.drained(s.Rate, now)
-		before = c
+		r.Before = c.copied()
 		r.Over = c.Mark || c.A+s.N > s.Burst
 		// A refused event raises the level to at most one event over the burst, so that a storm of retries costs one.
 		c.A = math.Max(c.A, math.Min(c.A+s.N, s.Burst+s.N))
@@ -119,7 +119,7 @@ func (s *Step) apply(before Cell, found bool, now time.Time) (Cell, Result) {
 		}
 	case Weigh:
 		c = c.Decayed(s.HalfLife, now)
-		before = c
+		r.Before = c.copied()
 		c.A, c.B = math.Max(0, c.A+s.A), math.Max(0, c.B+s.B) // what was learned can be taken back, and no more
 		c.Until = now.Add(min(10*s.HalfLife, maxKeep))        // then a thousandth is left
 	case Touch, Enter:
@@ -129,9 +129,11 @@ func (s *Step) apply(before Cell, found bool, now time.Time) (Cell, Result) {
 	case Leave:
 		c.A, c.At = math.Max(0, c.A-1), now
 	}
-	r.Before, r.Cell = &before, c
-	return c, r
+	r.Cell = &c
+	return r
 }
+
+func (c Cell) copied() *Cell { return &c }
 
 // drained gives the cell of a leaky bucket at a later time. A clock that was set back drains nothing and goes on from there.
 func (c Cell) drained(rate float64, now time.Time) Cell {
