@@ -46,7 +46,7 @@ func Explain(file *policyfile.File, rec *history.Record, recipient int) *Explana
 	} else {
 		x.walk(SettingsOf(file))
 	}
-	w := &words{x: x, file: file, rule: x.decided()}
+	w := &words{x: x, file: file, rule: x.ruleOf(x.deciding())}
 	x.What, x.Because, x.Unless, x.DNS, x.Mend = Visible(w.what()), Visible(w.because()), Visible(w.unless()), Visible(w.dns()), Visible(w.mend())
 	return x
 }
@@ -72,12 +72,9 @@ func (x *Explanation) walk(set *Settings) {
 	}
 }
 
-// decided gives the rule that decided, nil where none did.
-func (x *Explanation) decided() *policy.RuleTrace {
-	if x.Line == nil || x.Line.Rule == "" {
-		return nil
-	}
-	i := slices.IndexFunc(x.Rules, func(r policy.RuleTrace) bool { return r.Name == x.Line.Rule })
+// ruleOf gives a rule by its name, nil where there is none.
+func (x *Explanation) ruleOf(name string) *policy.RuleTrace {
+	i := slices.IndexFunc(x.Rules, func(r policy.RuleTrace) bool { return r.Name == name })
 	if i < 0 {
 		return nil
 	}
@@ -98,7 +95,7 @@ func (x *Explanation) Fact(name string) string {
 type words struct {
 	x    *Explanation
 	file *policyfile.File
-	rule *policy.RuleTrace // that decided
+	rule *policy.RuleTrace // that decided, or would have
 }
 
 func (w *words) what() string {
@@ -247,6 +244,8 @@ func (w *words) because() string {
 		return "other rules can apply to this recipient than to the first one taken, and a message gets one answer: it comes back by itself in a transaction of its own ([recipients] mixed)"
 	case l.Rule == "" && len(l.Tags) > 0:
 		return "no rule decided; " + w.reasons(l.Tags[len(l.Tags)-1])
+	case l.Rule == "" && w.rule != nil:
+		return "no rule decided; only watched was " + w.reasons(w.rule.Name)
 	case l.Rule == "":
 		return "no rule matched, so that the message is taken"
 	case w.rule == nil:
@@ -257,11 +256,11 @@ func (w *words) because() string {
 
 // reasons says what a rule that was true rests on, in words and with the values.
 func (w *words) reasons(name string) string {
-	i := slices.IndexFunc(w.x.Rules, func(r policy.RuleTrace) bool { return r.Name == name })
-	if i < 0 {
+	rule := w.x.ruleOf(name)
+	if rule == nil {
 		return "rule " + name
 	}
-	decisive := decisiveFacts(&w.x.Rules[i])
+	decisive := decisiveFacts(rule)
 	var said, values []string
 	for _, name := range decisive {
 		if text := w.x.sentence(name); text != "" && !slices.Contains(said, text) {

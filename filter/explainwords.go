@@ -124,6 +124,18 @@ func (x *Explanation) dmarcWords(value string) string {
 	return ""
 }
 
+// deciding names the rule that decided, or, where none did and none marked the message, the first that would have; "" for none.
+func (x *Explanation) deciding() string {
+	l := x.Line
+	switch {
+	case l == nil:
+		return ""
+	case l.Rule == "" && len(l.Tags) == 0 && len(l.Woulds) > 0:
+		return l.Woulds[0].Rule
+	}
+	return l.Rule
+}
+
 // mend gives the command that makes it different next time.
 func (w *words) mend() string {
 	l := w.x.Line
@@ -134,8 +146,12 @@ func (w *words) mend() string {
 		return `nothing; mixed = "mildest" in [recipients] takes all recipients at once, under the mildest decision`
 	case !w.unwelcome():
 		return w.block()
+	case w.rule == nil && l.Rule == "" && len(l.Tags) > 0:
+		return "gatepost mode observe --rule " + l.Tags[len(l.Tags)-1]
+	case w.rule == nil && l.Rule == "":
+		return "nothing: no rule did anything"
 	case w.rule == nil:
-		return "gatepost mode observe --rule " + dashed(l.Rule)
+		return "gatepost mode observe --rule " + l.Rule
 	}
 	for _, c := range w.rule.Unless {
 		if text := w.undo(c); text != "" {
@@ -144,6 +160,9 @@ func (w *words) mend() string {
 	}
 	if text := w.allow(); text != "" {
 		return text
+	}
+	if l.Rule == "" {
+		return "nothing: rule " + w.rule.Name + " only watched; gatepost mode enforce --rule " + w.rule.Name + " lets it act"
 	}
 	return "gatepost mode observe --rule " + w.rule.Name
 }
@@ -182,7 +201,7 @@ func (w *words) undo(c policy.Change) string {
 func (w *words) allow() string {
 	for _, fact := range []string{"sender.domain", "author.domain", "sender.address", "client.ip", "client.network"} {
 		for _, r := range w.x.Rules {
-			if r.Name == w.x.Line.Rule {
+			if r.Name == w.x.deciding() {
 				break
 			}
 			if r.What != "accept" || r.State != policy.NotMatched || r.Observe {

@@ -151,6 +151,34 @@ func TestLastOfObserve(t *testing.T) {
 	}
 }
 
+// TestLastOfTransition: while some rules refuse and the others are watched for the mode's sake, what these would have refused is the last that was not
+// accepted too, and is explained by the rule that would have.
+func TestLastOfTransition(t *testing.T) {
+	dir := recordCases(t, "enforced-in-observe-mode")
+	status, out := talk(t, dir, "explain", "--last")
+	if status != exitDone || !strings.HasPrefix(out, "what     550 5.6.0 More than one author (id TEST-0002)") {
+		t.Errorf("under another policy: exit status %d\n%s", status, out)
+	}
+	text, err := os.ReadFile(filepath.Join(root, "testdata/sessions/enforced-in-observe-mode.txtar"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, policy, _ := strings.Cut(string(text), "-- policy --\n")
+	policy, _, _ = strings.Cut(policy, "-- session --\n")
+	write(t, filepath.Join(dir, "policy.toml"), policy+"\n[server]\ndirectory = \""+dir+"\"\n")
+	if _, out := talk(t, dir, "explain", "--last"); !strings.HasPrefix(out, "what     taken at data, would have been 554 at rcpt by blocked; mail from <a@partner.example>") {
+		t.Errorf("under its own policy:\n%s", out)
+	}
+	_, out = talk(t, dir, "explain", "TEST-0003")
+	for _, want := range []string{
+		"because  no rule decided; only watched was rule blocked (client.ip = \"192.0.2.1\")\n", "unless   client.ip not in list.block\n", "to mend  gatepost list remove block 192.0.2.0/24\n",
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("there is no %q in\n%s", want, out)
+		}
+	}
+}
+
 // TestReadmeExplanation: the five lines that README shows are those of the session file, as far as it shows them.
 func TestReadmeExplanation(t *testing.T) {
 	dir := recordCases(t, "spoofed-reject")

@@ -110,7 +110,11 @@ func (p *pastPlace) findLast(ctx context.Context, r *history.Reader) (*history.R
 	if err := p.catchUp(ctx); err != nil {
 		return nil, err
 	}
-	return r.LastRefused(ctx)
+	var heldBack []string
+	if file, err := loadPolicy(p.policy); err == nil { // where it cannot be read, nobody knows
+		heldBack = file.HeldBack
+	}
+	return r.LastRefused(ctx, heldBack)
 }
 
 // recordedPolicy gives the policy that records were decided under, as it was. With a key its lists hold what is hidden under it too.

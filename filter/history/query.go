@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -203,8 +204,8 @@ func (r *Reader) Namesakes(ctx context.Context, row *Row, name string) (ids []st
 }
 
 // LastRefused gives the row of the last record of which something was not accepted, or would not have been but for mode observe or a pause. What a
-// single observed rule would have done is none.
-func (r *Reader) LastRefused(ctx context.Context) (*Row, error) {
+// single observed rule would have done is none, unless it is among those that are held back.
+func (r *Reader) LastRefused(ctx context.Context, heldBack []string) (*Row, error) {
 	rows, err := r.db.QueryContext(ctx, "SELECT "+columns+" FROM record WHERE (accepted = 0 OR would <> '') AND action <> ? ORDER BY seq DESC", Left)
 	if err != nil {
 		return nil, fmt.Errorf("the history cannot be read: %w", err)
@@ -215,19 +216,22 @@ func (r *Reader) LastRefused(ctx context.Context) (*Row, error) {
 		if err := row.scan(rows); err != nil {
 			return nil, fmt.Errorf("the history cannot be read: %w", err)
 		}
-		if !row.accepted || row.spared() {
+		if !row.accepted || row.spared(heldBack) {
 			return row, nil
 		}
 	}
 	return nil, errors.Join(rows.Err(), ErrNone)
 }
 
-// spared reports whether the rule that decided would have refused, deferred, held or dropped the message, and did nothing.
-func (row *Row) spared() bool {
+// spared reports whether the rule that decided, or one that is held back, would have refused, deferred, held or dropped the message, and did nothing.
+func (row *Row) spared(heldBack []string) bool {
 	words := strings.Split(row.words, " ")
 	for i, word := range words {
 		what, would := strings.CutPrefix(word, "would-")
-		if would && i > 0 && what != "accept" && what != "tag" && strings.Contains(row.words, " none "+words[i-1]+" ") {
+		if !would || i == 0 || what == "accept" || what == "tag" {
+			continue
+		}
+		if strings.Contains(row.words, " none "+words[i-1]+" ") || slices.Contains(heldBack, words[i-1]) {
 			return true
 		}
 	}

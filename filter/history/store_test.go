@@ -347,7 +347,7 @@ func TestFilters(t *testing.T) {
 			}
 		}
 	}
-	row, err := r.LastRefused(context.Background())
+	row, err := r.LastRefused(context.Background(), nil)
 	if err != nil || row.ID != "AAAA-0019" {
 		t.Errorf("the last that was refused: %+v, %v", row, err)
 	}

@@ -200,6 +200,11 @@ func (d *decoder) enforceFor(r *policy.RuleSource, share policy.Share, path stri
 // observeOthers makes the mode a matter of each rule where some say enforce in mode = "observe": those refuse, all others are observed. What
 // accepts or tags acts in every mode.
 func (d *decoder) observeOthers(f *File) {
+	for _, r := range f.source.Rules {
+		if r.Share > 0 {
+			f.HeldBack = append(f.HeldBack, r.Name)
+		}
+	}
 	if f.Mode != Observe || !slices.Contains(d.enforced, true) {
 		return
 	}
@@ -208,8 +213,9 @@ func (d *decoder) observeOthers(f *File) {
 		switch r := &f.source.Rules[i]; {
 		case d.enforced[i]:
 			f.Enforced = append(f.Enforced, r.Name)
-		case r.Action != "accept" && r.Action != "tag":
+		case r.Action != "accept" && r.Action != "tag" && !r.Observe:
 			r.Observe = true
+			f.HeldBack = append(f.HeldBack, r.Name)
 		}
 	}
 }

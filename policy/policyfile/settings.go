@@ -19,6 +19,7 @@ type File struct {
 
 	Mode       Mode
 	Enforced   []string // the rules that are enforced in mode observe too, because they say enforce
+	HeldBack   []string // the rules that enforce keeps from acting on all: those for a share of senders, and in mode observe those that do not say it
 	Listen     Listen
 	Server     Server
 	Trust      Trust
