@@ -47,7 +47,7 @@ func TestEverySettingIsRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	sameSettings(t, f, File{
-		Mode: Enforce,
+		Mode: Enforce, HeldBack: []string{"on-trial"},
 		Listen: Listen{
 			Milter:   []Endpoint{{"tcp", "[::1]:8895"}, {"tcp", "localhost:8894"}, {"unix", "/run/gatepost/milter.sock"}},
 			HTTP:     "[::1]:8895",
