@@ -21,8 +21,10 @@ func (faulty) Start(*check.Input) func(context.Context) check.Outcome {
 	return func(context.Context) check.Outcome { panic("a check is broken") }
 }
 
-// Recalls implements check.Recaller.
-func (faulty) Recalls(*check.Input) []state.Step { panic("what a check reads first is broken") }
+// AppendRecalls implements check.Recaller.
+func (faulty) AppendRecalls([]state.Step, *check.Input) []state.Step {
+	panic("what a check reads first is broken")
+}
 
 // notingKeeper keeps records, or panics.
 type notingKeeper struct {

@@ -64,7 +64,7 @@ func (s *Session) rememberLater(steps []state.Step) {
 func (s *Session) appendRecalls(out []state.Step, at policy.Stage, in *check.Input) []state.Step {
 	for _, i := range s.settings.starting[at] {
 		if r, ok := s.settings.checks[i].check.(check.Recaller); ok && s.wants(i) {
-			s.guarded(s.settings.checks[i].recall, func() { out = append(out, r.Recalls(in)...) }) // without it the check asks by itself
+			s.guarded(s.settings.checks[i].recall, func() { out = r.AppendRecalls(out, in) }) // without it the check asks by itself
 		}
 	}
 	return out

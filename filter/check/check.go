@@ -34,8 +34,8 @@ type Check interface {
 
 // Recaller is a check that begins with the memory: the filter then reads for all checks of a stage in one go.
 type Recaller interface {
-	// Recalls gives the steps of that reading: steps that change nothing.
-	Recalls(in *Input) []state.Step
+	// AppendRecalls adds the steps of that reading: steps that change nothing.
+	AppendRecalls(steps []state.Step, in *Input) []state.Step
 }
 
 // Memory carries out steps on what is remembered, as state.Store does.
@@ -48,7 +48,7 @@ type Input struct {
 	Now      time.Time        // taken once a message; signature expiry and replay use it
 	Receiver string           // our authserv-id, also SPF's %{r}
 	Resolver resolve.Resolver // asks DNS
-	Memory   Memory           // has what Recalls of the check asked for; asks for everything else
+	Memory   Memory           // has what AppendRecalls of the check asked for; asks for everything else
 
 	Client       netip.Addr // never a v4-mapped address; zero for a client without one
 	ClientName   string     // the name the MTA verified, "" when it could not

@@ -31,13 +31,13 @@ func (correspondent) Facts() []policy.Fact {
 	}}
 }
 
-// Recalls implements check.Recaller: the sender and its domain; nothing of the null sender.
-func (c correspondent) Recalls(in *check.Input) []state.Step {
+// AppendRecalls implements check.Recaller: the sender and its domain; nothing of the null sender.
+func (c correspondent) AppendRecalls(steps []state.Step, in *check.Input) []state.Step {
 	sender := strings.ToLower(in.Sender)
 	if sender == "" {
-		return nil
+		return steps
 	}
-	steps := []state.Step{{Op: state.Read, Table: TableAddress, Key: sender}}
+	steps = append(steps, state.Step{Op: state.Read, Table: TableAddress, Key: sender})
 	if domain := c.rules.domain(sender); domain != "" {
 		steps = append(steps, state.Step{Op: state.Read, Table: TableDomain, Key: domain})
 	}
@@ -46,7 +46,7 @@ func (c correspondent) Recalls(in *check.Input) []state.Step {
 
 // Start implements check.Check.
 func (c correspondent) Start(in *check.Input) func(context.Context) check.Outcome {
-	steps, now, findings, memory := c.Recalls(in), in.Now, in.Findings, in.Memory
+	steps, now, findings, memory := c.AppendRecalls(nil, in), in.Now, in.Findings, in.Memory
 	return func(ctx context.Context) check.Outcome {
 		if len(steps) == 0 {
 			return outcome(false)

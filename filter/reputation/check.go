@@ -42,17 +42,17 @@ func (client) Facts() []policy.Fact {
 	}
 }
 
-// Recalls implements check.Recaller.
-func (c client) Recalls(in *check.Input) []state.Step {
+// AppendRecalls implements check.Recaller.
+func (c client) AppendRecalls(steps []state.Step, in *check.Input) []state.Step {
 	if !in.Client.IsValid() {
-		return nil
+		return steps
 	}
-	return c.recalls(in.Client)
+	return c.appendRecalls(steps, in.Client)
 }
 
-func (c client) recalls(ip netip.Addr) []state.Step {
+func (c client) appendRecalls(steps []state.Step, ip netip.Addr) []state.Step {
 	address := ip.String()
-	return []state.Step{Look(TableIP, address), Look(TableNetwork, c.m.Network(ip)), Look(TableAsked, address)}
+	return append(steps, Look(TableIP, address), Look(TableNetwork, c.m.Network(ip)), Look(TableAsked, address))
 }
 
 // Start implements check.Check.
@@ -62,7 +62,7 @@ func (c client) Start(in *check.Input) func(context.Context) check.Outcome {
 		o, share := Opinion{Band: New, Score: 0.5}, 0.0
 		var findings []check.Finding
 		if ip.IsValid() {
-			results := memory.Do(ctx, now, c.recalls(ip))
+			results := memory.Do(ctx, now, c.appendRecalls(nil, ip))
 			own, wide := c.m.aged(results[0], now), c.m.aged(results[1], now)
 			o, share = Judge(own, wide), unknownShare(*results[2].Cell)
 			findings = []check.Finding{o.finding(ip.String(), own)}
@@ -157,16 +157,22 @@ func Authenticated(spf, dkim []check.Finding) []string {
 func (d domains) judge(ctx context.Context, now time.Time, author string, isAuthor bool, names []string) check.Outcome {
 	steps := append(make([]state.Step, 0, 1+3*len(names)), Look(TableKnown, author))
 	for _, name := range names {
-		steps = append(steps, Look(TableDomain, name), Look(TableDomain, wider(name)), Look(TableKnown, wider(name)))
+		steps = append(steps, Look(TableDomain, name))
+		if wide := wider(name); wide != "" {
+			steps = append(steps, Look(TableDomain, wide), Look(TableKnown, wide))
+		}
 	}
 	results := d.m.Store.Do(ctx, now, steps)
 	ofAuthor, best := New, New
 	var findings []check.Finding
+	isKnown, rest := results[0].Found, results[1:]
 	for i, name := range names {
-		of := results[1+3*i : 4+3*i]
-		own, wide := d.m.aged(of[0], now), state.Cell{}
-		if of[2].Found {
-			wide = d.m.aged(of[1], now)
+		own, wide := d.m.aged(rest[0], now), state.Cell{}
+		if rest = rest[1:]; wider(name) != "" {
+			if rest[1].Found {
+				wide = d.m.aged(rest[0], now)
+			}
+			rest = rest[2:]
 		}
 		o := Judge(own, wide)
 		findings = append(findings, o.finding(name, own))
@@ -179,7 +185,7 @@ func (d domains) judge(ctx context.Context, now time.Time, author string, isAuth
 	}
 	return check.Outcome{Findings: findings, Facts: []check.Named{
 		{Name: "author.reputation", Value: policy.StringOf(ofAuthor)}, {Name: "signer.reputation", Value: policy.StringOf(best)},
-		{Name: "author.known", Value: policy.BoolOf(author != "" && results[0].Found)},
+		{Name: "author.known", Value: policy.BoolOf(author != "" && isKnown)},
 	}}
 }
 
