@@ -273,12 +273,14 @@ func (s *Session) publish(i int, out *check.Outcome, at policy.Stage) {
 	if t := s.task(i); t.moment == 0 {
 		t.moment, t.stage = s.conn.trail.moment, at
 	}
-	for _, f := range s.settings.checks[i].facts {
+	entry := &s.settings.checks[i]
+	for n := range entry.facts {
+		f := &entry.facts[n]
 		value := f.Trouble
 		if i := slices.IndexFunc(out.Facts, func(n check.Named) bool { return n.Name == f.Name }); i >= 0 {
 			value = out.Facts[i].Value
 		}
-		s.publishMemory(f.Name, value, at)
+		s.conn.evidence.PublishID(entry.ids[n], value, at)
 	}
 }
 

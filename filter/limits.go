@@ -19,9 +19,11 @@ type boundLimit struct {
 	policyfile.Limit
 	arithmetic *limit.Limit
 	fact       string
-	retry      string       // the fact that says when it will not be over any more
-	due        policy.Stage // at which its events are counted
-	wanted     bool         // a rule reads its facts
+	retry      string          // the fact that says when it will not be over any more
+	due        policy.Stage    // at which its events are counted
+	wanted     bool            // a rule reads its facts
+	ids        []policy.FactID // of fact and retry
+	perIDs     []policy.FactID // of Per
 }
 
 // natural says at which stage each kind of event happens.
@@ -108,7 +110,7 @@ func (s *Session) concerned(o occasion) iter.Seq[question] {
 func (s *Session) readyLimits(o occasion) []question {
 	out := s.room.ready[:0]
 	for q := range s.concerned(o) {
-		if !s.knowsAll(q.limit.Per) || q.limit.When != nil && !s.knowsAll(q.limit.When.Facts()) {
+		if slices.ContainsFunc(q.limit.perIDs, s.lacksFact) || q.limit.When != nil && !s.knowsAll(q.limit.When.Facts()) {
 			continue
 		}
 		// A level can be read before the band is known: only what drained since then hangs on it.
@@ -124,6 +126,8 @@ func (s *Session) readyLimits(o occasion) []question {
 	s.room.ready = out
 	return out
 }
+
+func (s *Session) lacksFact(id policy.FactID) bool { return !s.conn.evidence.KnownID(id) }
 
 func (s *Session) knowsAll(names []string) bool {
 	return !slices.ContainsFunc(names, func(name string) bool { return !s.conn.evidence.Known(name) })
@@ -141,7 +145,12 @@ func (s *Session) askLimits(o occasion, asked []question, results []state.Result
 	var rest []question
 	var steps []state.Step
 	for q := range s.concerned(o) {
-		q.key, q.band = s.keyOf(q.limit, o.at)
+		i := slices.IndexFunc(asked, func(a question) bool { return a.limit == q.limit })
+		if i >= 0 && !q.limit.Banded() {
+			q.key = asked[i].key
+		} else {
+			q.key, q.band = s.keyOf(q.limit, o.at)
+		}
 		if s.past != nil && s.past.answers(s, &q, o) {
 			continue
 		}
@@ -149,7 +158,7 @@ func (s *Session) askLimits(o occasion, asked []question, results []state.Result
 			s.publishLimit(q.limit, limit.Verdict{}, o) // nobody to count, or nothing that this limit counts
 			continue
 		}
-		if i := slices.IndexFunc(asked, func(a question) bool { return a.limit == q.limit }); i >= 0 {
+		if i >= 0 {
 			s.answer(q, results[i], o, now)
 			continue
 		}
@@ -218,8 +227,8 @@ func (s *Session) publishLimit(l *boundLimit, v limit.Verdict, o occasion) {
 		return
 	}
 	retry := limit.Text(v.Retry)
-	s.publishMemory(l.fact, policy.BoolOf(v.Over), o.at)
-	s.publishMemory(l.retry, policy.StringOf(retry), o.at)
+	s.conn.evidence.PublishID(l.ids[0], policy.BoolOf(v.Over), o.at)
+	s.conn.evidence.PublishID(l.ids[1], policy.StringOf(retry), o.at)
 	s.noteReading(history.Reading{Limit: l.Name, At: o.at, Recipient: -1, Over: v.Over, Retry: retry})
 }
 
@@ -244,9 +253,9 @@ func (s *Session) plainKey(l *boundLimit) string {
 	if l.When != nil && !l.When.Holds(e) {
 		return ""
 	}
-	values := make([]string, len(l.Per))
-	for i, name := range l.Per {
-		values[i] = e.Text(name)
+	values := make([]string, len(l.perIDs))
+	for i, id := range l.perIDs {
+		values[i] = e.TextID(id)
 	}
 	return limit.Key(values)
 }

@@ -28,6 +28,7 @@ type entry struct {
 	name   string // of the check, kept because they are asked for in every session
 	recall string // what the log calls its first reading
 	facts  []policy.Fact
+	ids    []policy.FactID // of the facts
 }
 
 // memory is what checks remember with.

@@ -101,11 +101,13 @@ func (s *Server) Reload(settings *Settings) {
 		settings.starting[entry.check.Starts()] = append(settings.starting[entry.check.Starts()], i)
 		settings.wanted[i] = p.Wants(entry.facts)
 		for _, f := range entry.facts {
+			entry.ids = append(entry.ids, p.IDs(f.Name)...)
 			settings.owner[f.Name] = i
 		}
 	}
 	for i := range settings.limits {
 		l := &settings.limits[i]
+		l.ids, l.perIDs = p.IDs(l.fact, l.retry), p.IDs(l.Per...)
 		l.wanted = p.Wants([]policy.Fact{{Name: l.fact}, {Name: l.retry}})
 		settings.countsNewcomers = settings.countsNewcomers || l.Count == policyfile.CountFirstTime
 		for _, name := range append(l.needs(), l.Per...) {

@@ -313,7 +313,7 @@ func (s *Session) completeResults() {
 	for i := range s.settings.checks {
 		entry := &s.settings.checks[i]
 		out, started := s.awaitTask(i)
-		if started && !s.conn.evidence.Known(entry.facts[0].Name) {
+		if started && !s.conn.evidence.KnownID(entry.ids[0]) {
 			s.publish(i, out, policy.Data)
 		}
 	}

@@ -58,11 +58,19 @@ func (e *Evidence) Publish(name string, v Value, at Stage) {
 	if !ok {
 		panic("policy: fact " + name + " is not in the vocabulary")
 	}
-	if given, ok := e.given[name]; ok {
-		v = given
-	}
-	if e.withheld != nil && e.withheld(name, v) {
-		return
+	e.PublishID(id, v, at)
+}
+
+// PublishID is Publish by the fact's id.
+func (e *Evidence) PublishID(id FactID, v Value, at Stage) {
+	if e.given != nil || e.withheld != nil {
+		name := e.policy.vocabulary.facts[id].Name
+		if given, ok := e.given[name]; ok {
+			v = given
+		}
+		if e.withheld != nil && e.withheld(name, v) {
+			return
+		}
 	}
 	e.vals[id], e.at[id] = v.val, at
 }
@@ -82,10 +90,21 @@ func (e *Evidence) Known(name string) bool {
 	return ok && e.vals[id] != nil
 }
 
+// KnownID is Known by the fact's id.
+func (e *Evidence) KnownID(id FactID) bool { return e.vals[id] != nil }
+
 // Text gives a fact's value as people read it: words and numbers plain, lists joined by commas, "" while it is unknown.
 func (e *Evidence) Text(name string) string {
 	id, ok := e.policy.vocabulary.byName[name]
 	if !ok || e.vals[id] == nil {
+		return ""
+	}
+	return textOf(e.vals[id])
+}
+
+// TextID is Text by the fact's id.
+func (e *Evidence) TextID(id FactID) string {
+	if e.vals[id] == nil {
 		return ""
 	}
 	return textOf(e.vals[id])

@@ -11,6 +11,9 @@ import (
 // factID is a fact's place in its vocabulary and in every evidence over it.
 type factID int32
 
+// FactID stands for a fact's name where sessions ask for it again and again.
+type FactID = factID
+
 // Vocabulary is the list of all facts that conditions can name. It does not change once it is made.
 type Vocabulary struct {
 	facts   []Fact
@@ -75,6 +78,19 @@ func (v *Vocabulary) Fact(name string) (Fact, bool) {
 		return Fact{}, false
 	}
 	return v.facts[id], true
+}
+
+// IDs gives the ids of facts that p knows. It panics on another name, as Evidence.Publish does.
+func (p *Policy) IDs(names ...string) []FactID {
+	out := make([]FactID, len(names))
+	for i, name := range names {
+		id, known := p.vocabulary.byName[name]
+		if !known {
+			panic("policy: fact " + name + " is not in the vocabulary")
+		}
+		out[i] = id
+	}
+	return out
 }
 
 // nearest gives the candidate that a person who wrote word most likely meant, or "".
