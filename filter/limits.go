@@ -36,7 +36,7 @@ var natural = map[policyfile.Count]policy.Stage{
 func bindLimits(configured []policyfile.Limit) []boundLimit {
 	out := make([]boundLimit, len(configured))
 	for i, l := range configured {
-		a := &limit.Limit{Name: l.Name, AtMost: l.AtMost, Latch: l.Latch, Burst: l.Burst}
+		a := limit.New(limit.Limit{Name: l.Name, AtMost: l.AtMost, Latch: l.Latch, Burst: l.Burst})
 		for band, rate := range l.Rate {
 			if l.AtMost == 0 {
 				a.Rate[band] = rate.Second()

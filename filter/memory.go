@@ -150,10 +150,7 @@ func (s *Session) wrote(t *transaction) []state.Step {
 // evidenceOf gives what a stranger's message says for and against who sent it.
 func (s *Session) evidenceOf(t *transaction, whole bool) []state.Step {
 	set := s.settings
-	ev := reputation.Evidence{Recipients: t.count, Unknown: t.unknown, Unwanted: float64(t.unknown) * set.Signals.UnknownRecipient}
-	if s.conn.Addr.IsValid() {
-		ev.IP, ev.Network = s.conn.Addr.String(), set.networkOf(s.conn.Addr)
-	}
+	ev := reputation.Evidence{IP: s.conn.ip, Network: s.conn.network, Recipients: t.count, Unknown: t.unknown, Unwanted: float64(t.unknown) * set.Signals.UnknownRecipient}
 	if !whole {
 		return set.Reputation.Steps(ev)
 	}

@@ -39,7 +39,12 @@ func domainOf(name string) string {
 }
 
 func isASCII(s string) bool {
-	return !strings.ContainsFunc(s, func(r rune) bool { return r >= 0x80 })
+	for i := range len(s) {
+		if s[i] >= 0x80 {
+			return false
+		}
+	}
+	return true
 }
 
 // isFullName reports whether a HELO argument is what RFC 5321 4.1.1.1 asks for: a host name with a dot, or an address literal.
@@ -54,7 +59,18 @@ func isFullName(name string) bool {
 		return false
 	}
 	for label := range strings.SplitSeq(name, ".") {
-		if label == "" || len(label) > 63 || strings.Trim(label, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") != "" {
+		if label == "" || len(label) > 63 || !isLabel(label) {
+			return false
+		}
+	}
+	return true
+}
+
+// isLabel reports whether all bytes are of those that host names have, and the underscore that many have beside.
+func isLabel(label string) bool {
+	for i := range len(label) {
+		c := label[i]
+		if lower := c | 0x20; (lower < 'a' || lower > 'z') && (c < '0' || c > '9') && c != '-' && c != '_' {
 			return false
 		}
 	}

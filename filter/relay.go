@@ -43,7 +43,11 @@ func (s *Session) adoptHop() {
 // adoptClient publishes that host and starts the checks that wait for one.
 func (s *Session) adoptClient() {
 	t := s.msg
-	s.publishHost(t.hop.Addr, t.hop.Name, "", policy.Data)
+	ip, network := "", ""
+	if t.hop.Addr.IsValid() {
+		ip, network = t.hop.Addr.String(), s.settings.networkOf(t.hop.Addr)
+	}
+	s.publishHost(ip, network, t.hop.Name, "", policy.Data)
 	s.publishHelo(t.hop.Helo, policy.Data)
 	for i := range s.settings.limits {
 		if l := &s.settings.limits[i]; l.Scope != policy.OfRecipient {

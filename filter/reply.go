@@ -224,7 +224,7 @@ func (s *Session) isOurSPF(name string) bool {
 
 func isOneOf(name string, list []string) bool {
 	bare := message.Field{Name: name}.Bare()
-	return slices.ContainsFunc(list, func(own string) bool { return strings.EqualFold(bare, own) })
+	return slices.ContainsFunc(list, func(own string) bool { return len(bare) == len(own) && strings.EqualFold(bare, own) })
 }
 
 // watches reports whether a field's name is one that may have to be removed.

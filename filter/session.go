@@ -2,7 +2,6 @@ package filter
 
 import (
 	"log/slog"
-	"net/netip"
 	"runtime/debug"
 	"time"
 
@@ -33,6 +32,8 @@ func (s *Session) reset() {
 type connection struct {
 	Client
 	id       string // for decisions before MAIL
+	ip       string // of Addr as text; "" without one
+	network  string // around it
 	role     string
 	trusted  bool
 	paused   bool // everything is accepted, for the pause at connect
@@ -83,17 +84,16 @@ func (s *Session) publishClient() {
 	e.Publish("server.role", policy.StringOf(c.role), policy.Connect)
 	e.Publish("time.hour", policy.IntOf(c.now.Hour()), policy.Connect)
 	e.Publish("time.weekday", policy.StringOf(weekdays[c.now.Weekday()]), policy.Connect)
+	if c.Addr.IsValid() {
+		c.ip, c.network = c.Addr.String(), s.settings.networkOf(c.Addr)
+	}
 	if !c.relay {
-		s.publishHost(c.Addr, c.Name, c.PTR, policy.Connect)
+		s.publishHost(c.ip, c.network, c.Name, c.PTR, policy.Connect)
 	}
 }
 
 // publishHost makes the client's address and names known.
-func (s *Session) publishHost(addr netip.Addr, name, ptr string, at policy.Stage) {
-	ip, network := "", ""
-	if addr.IsValid() {
-		ip, network = addr.String(), s.settings.networkOf(addr)
-	}
+func (s *Session) publishHost(ip, network, name, ptr string, at policy.Stage) {
 	e := s.conn.evidence
 	e.Publish("client.ip", policy.StringOf(ip), at)
 	e.Publish("client.network", policy.StringOf(network), at)

@@ -33,9 +33,10 @@ func (w *Walk) Greylists() bool {
 	return false
 }
 
-// GreylistWaits gives the facts for which greylisting rules that can still count wait, without greylist.wait itself.
+// GreylistWaits gives the facts for which greylisting rules that can still count wait, without greylist.wait itself. The
+// names hold until the walk's next step.
 func (w *Walk) GreylistWaits() []string {
-	var out []factID
+	out := w.awaited[:0]
 	for i := range w.greylisting() {
 		for _, id := range w.waits(i) {
 			if id != w.policy.greylistWait() {
@@ -43,7 +44,8 @@ func (w *Walk) GreylistWaits() []string {
 			}
 		}
 	}
-	return w.policy.names(out)
+	w.awaited, w.names = out, w.policy.appendNames(w.names[:0], out)
+	return w.names
 }
 
 func (p *Policy) greylistWait() factID { return p.vocabulary.byName[greylistFact] }

@@ -16,7 +16,8 @@ type Recipients struct {
 	message *Walk
 	members []member
 	putOff  int
-	awaited []string // by the last step
+	awaited []string  // by the last step
+	facts   []ref.Val // memory for those of the first recipient
 }
 
 // maxAlso bounds the recipients of one class whose own tags and observed rules are followed beside those of the last one.
@@ -45,11 +46,15 @@ func (r *Recipients) Release() {
 	for _, m := range r.members {
 		m.release(r.message)
 	}
+	if len(r.members) > 0 {
+		r.facts = r.members[0].facts
+		clear(r.facts)
+	}
 	pool := &r.message.policy.released.recipients
 	r.message.Release()
 	clear(r.members)
 	clear(r.awaited)
-	*r = Recipients{members: r.members[:0], awaited: r.awaited[:0]}
+	*r = Recipients{members: r.members[:0], awaited: r.awaited[:0], facts: r.facts[:0]}
 	pool.Put(r)
 }
 
@@ -87,7 +92,8 @@ func (r *Recipients) Take(w *Walk, e *Evidence, split bool) bool {
 		r.putOff++
 		return false
 	}
-	r.members = append(r.members, member{class: class, walk: w, facts: e.recipientFacts()})
+	r.members = append(r.members, member{class: class, walk: w, facts: e.recipientFacts(r.facts)})
+	r.facts = nil
 	return true
 }
 
@@ -102,8 +108,9 @@ func (w *Walk) accepts() bool { return w.decided && w.decision.Action == Accept 
 func (m *member) follow(w *Walk, e *Evidence) {
 	if m.walk != w && w.policy.tagsRcpt && len(m.also) < maxAlso {
 		m.also = append(m.also, member{walk: m.walk, facts: m.facts})
+		m.facts = nil
 	}
-	m.walk, m.facts = w, e.recipientFacts()
+	m.walk, m.facts = w, e.recipientFacts(m.facts[:0])
 }
 
 // Taken reports whether any recipient was taken.
@@ -168,15 +175,13 @@ func (r *Recipients) mildest() *member {
 	return best
 }
 
-// recipientFacts gives the facts of the recipient of now, where a rule reads any.
-func (e *Evidence) recipientFacts() []ref.Val {
+// recipientFacts adds the facts of the recipient of now, where a rule reads any.
+func (e *Evidence) recipientFacts(out []ref.Val) []ref.Val {
 	if !e.policy.perRcpt {
 		return nil
 	}
-	ids := e.policy.vocabulary.within[OfRecipient]
-	out := make([]ref.Val, len(ids))
-	for i, id := range ids {
-		out[i] = e.vals[id]
+	for _, id := range e.policy.vocabulary.within[OfRecipient] {
+		out = append(out, e.vals[id])
 	}
 	return out
 }

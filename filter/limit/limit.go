@@ -23,6 +23,14 @@ type Limit struct {
 	Burst  [Bands]float64 // events that fit at once
 	AtMost int            // open sessions; 0 for a limit of events
 	Latch  bool           // once over, over until reset
+
+	kept string // its table, where that was made once
+}
+
+// New makes a limit that is asked often.
+func New(l Limit) *Limit {
+	l.kept = Table(l.Name)
+	return &l
 }
 
 // Bands is the number of bands of reputation that rates tell apart.
@@ -43,7 +51,12 @@ func Band(word string, settled bool) int {
 }
 
 // table is where a limit's levels are kept.
-func (l *Limit) table() string { return "limit:" + l.Name }
+func (l *Limit) table() string {
+	if l.kept != "" {
+		return l.kept
+	}
+	return Table(l.Name)
+}
 
 // Table gives the name of the table in which the levels of a limit are kept.
 func Table(name string) string { return "limit:" + name }
