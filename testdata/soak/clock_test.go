@@ -243,7 +243,8 @@ func (w *witness) isLate(by time.Duration) {
 	if err != nil {
 		w.t.Error(err)
 	}
-	lines := strings.Split(strings.TrimSpace(text), "\n")
+	lines := strings.Split(text[:strings.LastIndexByte(text, '\n')+1], "\n") // behind the last is a line that is just being written, or nothing
+	lines = lines[:len(lines)-1]
 	var line struct{ Time time.Time }
 	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &line); err != nil {
 		w.t.Errorf("the log's last line: %q: %v", lines[len(lines)-1], err)

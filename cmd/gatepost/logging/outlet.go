@@ -195,7 +195,7 @@ const pieceSize = 4096
 type stream struct {
 	out  *Outlet
 	to   io.Writer
-	file *os.File // to, where it is one that can block; nil otherwise
+	file *os.File // to, where it may have to be waited for: a pipe, a socket, a terminal; nil otherwise
 }
 
 // Stream gives a writer of lines to w. A line is written at once, before Write ends, as long as w takes it without a wait: a process that is killed has
@@ -231,7 +231,11 @@ func (s *stream) now(line []byte) []byte {
 	}
 	rest := line
 	for len(rest) > 0 && s.takes() {
-		n, err := s.to.Write(rest[:min(len(rest), pieceSize)])
+		piece := rest
+		if s.file != nil {
+			piece = rest[:min(len(rest), pieceSize)]
+		}
+		n, err := s.to.Write(piece)
 		if rest = rest[n:]; err != nil || len(rest) == 0 {
 			s.out.went(err)
 			return nil
