@@ -1,6 +1,7 @@
 package main
 
 import (
+	"math"
 	"os"
 	"path/filepath"
 	"testing"
@@ -48,5 +49,18 @@ func TestMemoryBound(t *testing.T) {
 	}
 	if heldMemory() <= 0 {
 		t.Error("the process holds nothing")
+	}
+}
+
+// TestSessionsFor: what a usual machine has is enough for all sessions, and the least that any has for some.
+func TestSessionsFor(t *testing.T) {
+	for _, c := range []struct {
+		descriptors uint64
+		wanted      int
+		want        int
+	}{{math.MaxUint64, 2000, 2000}, {65536, 2000, 2000}, {1024, 2000, 432}, {1024, 100, 100}, {60, 2000, fewSessions}, {60, 5, 5}} {
+		if got := sessionsFor(c.descriptors, c.wanted); got != c.want {
+			t.Errorf("%d descriptors, %d wanted: %d, want %d", c.descriptors, c.wanted, got, c.want)
+		}
 	}
 }

@@ -191,15 +191,26 @@ func (d *daemon) wire() error {
 	d.filter = filter.NewServer(settings, deps)
 	d.took(d.file, settings)
 	d.resumePause()
-	sessions := sessionsWithin(d.bound, d.file.Listen.Sessions)
-	if sessions < d.file.Listen.Sessions {
-		d.log.Warn("the memory of the control group is too small for listen.sessions; fewer are served at a time", "sessions", sessions, "memory", d.bound)
-	}
+	sessions := d.sessions()
 	d.milter = milter.NewServer(milter.Config{
 		MaxSessions: sessions, Full: (&room{bound: d.bound, held: heldMemory}).none, Logger: d.log, OnPanic: func(any, []byte) { d.metrics.Panic() },
 		NewSession: func(net.Addr) milter.Handler { return d.filter.NewHandler() },
 	})
 	return nil
+}
+
+// sessions gives how many sessions are served at a time, and says when those are fewer than the policy wants.
+func (d *daemon) sessions() int {
+	wanted := d.file.Listen.Sessions
+	within, has := sessionsWithin(d.bound, wanted), descriptors()
+	if within < wanted {
+		d.log.Warn("the memory of the control group is too small for listen.sessions; fewer are served at a time", "sessions", within, "memory", d.bound)
+	}
+	given := sessionsFor(has, wanted)
+	if given < wanted {
+		d.log.Warn("there are too few descriptors (ulimit -n, LimitNOFILE= of the unit) for listen.sessions; fewer are served at a time", "sessions", given, "descriptors", has)
+	}
+	return min(within, given)
 }
 
 // maxCells bounds the memory, at some hundred bytes a key.

@@ -112,7 +112,7 @@ func (p *place) steps(t *testing.T, r *rand.Rand, name string, off []time.Durati
 		idle(p.name + ", " + name)
 	}
 	says(t, p.Daemon, "all is well")
-	for n := 0; p.status(t) != before; n++ { // the memory looks at the clock each second
+	for n := 0; p.redis == nil && p.status(t) != before; n++ { // the memory looks at the clock each second; one in a Redis has a clock of its own
 		if n == 20 {
 			t.Errorf("%s, %s: status was %+v and is %+v", p.name, name, before, p.status(t))
 			break

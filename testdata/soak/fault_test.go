@@ -144,6 +144,23 @@ func TestLocked(t *testing.T) {
 	unlock()
 	serves(t, d, "when they are free")
 	says(t, d, "all is well")
+	accounts(t, d, 22)
+}
+
+// accounts wants each message in the history or counted as lost.
+func accounts(t *testing.T, d *Daemon, sent int) {
+	t.Helper()
+	kept, lost := 0.0, 0.0
+	for range 40 { // a commit a second
+		kept, _ = d.Metric("gatepost_history_records_total", "kept")
+		if lost, _ = d.Metric("gatepost_history_records_total", "lost"); int(kept+lost) >= sent {
+			break
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	if rows := rowsOf(t, d); int(kept+lost) != sent || rows != int(kept) || lost == 0 {
+		t.Errorf("%d messages were sent; %v are kept, %v lost, the history has %d", sent, kept, lost, rows)
+	}
 }
 
 // lockFiles locks the daemon's files as another program does, until the function that it gives is called.
@@ -185,6 +202,12 @@ func TestFolderRemoved(t *testing.T) {
 		serves(t, d, "without its folder")
 	}
 	says(t, d, "WRONG", "memory")
+	if err := d.Stop(); err == nil {
+		t.Error("what could not be written is no fault at the end")
+	}
+	d.Begin()
+	serves(t, d, "in a new folder")
+	says(t, d, "all is well")
 }
 
 // TestCorrupt: files that are no databases any more are set aside under a new name.
@@ -203,10 +226,18 @@ func TestCorrupt(t *testing.T) {
 	serves(t, d, "after corruption")
 	for _, name := range databases {
 		aside, err := filepath.Glob(filepath.Join(d.Dir, "state", name+".corrupt-*"))
-		if err != nil || len(aside) == 0 {
+		if err != nil || len(aside) != 1 {
 			t.Errorf("%s was not set aside: %v, %v", name, aside, err)
+			continue
+		}
+		if text, err := os.ReadFile(aside[0]); err != nil || string(text) != strings.Repeat("no database ", 5000) {
+			t.Errorf("%s has %d other bytes, %v", aside[0], len(text), err)
+		}
+		if !strings.Contains(d.Log(), aside[0]) {
+			t.Errorf("the log does not name %s", aside[0])
 		}
 	}
+	says(t, d, "all is well")
 }
 
 // TestDiskFull: on a full disk mail goes on, what is lost is counted and said, and when there is room again all is well by itself.
@@ -237,6 +268,7 @@ func TestDiskFull(t *testing.T) {
 	}
 	serves(t, d, "with room again")
 	says(t, d, "all is well")
+	accounts(t, d, 202)
 	if err := d.Stop(); err != nil {
 		t.Error(err)
 	}

@@ -78,13 +78,21 @@ func TestHostilePolicies(t *testing.T) {
 			defer cancel()
 			check := exec.CommandContext(ctx, d.binary, "check", file)
 			out, _ := check.CombinedOutput() // the exit status says it
-			if code := check.ProcessState.ExitCode(); code != 0 && code != 1 || ctx.Err() != nil {
-				t.Errorf("gatepost check: exit status %d (%v)\n%s", code, ctx.Err(), tail(string(out), 2000))
+			checked := check.ProcessState.ExitCode()
+			if checked != 0 && checked != 1 || ctx.Err() != nil {
+				t.Errorf("gatepost check: exit status %d (%v)\n%s", checked, ctx.Err(), tail(string(out), 2000))
 			}
 			if err := os.WriteFile(d.PolicyFile(), append(was, text...), 0o644); err != nil {
 				t.Fatal(err)
 			}
-			d.Command("reload")
+			if out, code := d.Command("reload"); code != checked {
+				t.Errorf("gatepost reload: exit status %d, that of gatepost check was %d\n%s", code, checked, tail(out, 2000))
+			}
+			if checked == 1 {
+				says(t, d, "WRONG", "the policy file as it is now was refused, the old one stays")
+			} else {
+				says(t, d, "all is well")
+			}
 			serves(t, d, "with it in the policy file")
 		})
 	}

@@ -81,6 +81,12 @@ func TestJunk(t *testing.T) {
 	serves(t, d, "after the crowd")
 	d.Settles(before)
 	oncePerMinute(t, d)
+	if err := d.Stop(); err != nil { // what the log holds back is in it then
+		t.Errorf("the daemon ended with %v", err)
+	}
+	if n := d.kinds()["a milter connection was closed"]; n < rounds*len(junk())/2 {
+		t.Errorf("%d connections were closed by the log, %d brought junk", n, rounds*len(junk()))
+	}
 }
 
 // oncePerMinute demands that the log has a warning or an error of a kind once a minute at most, with the number of those that it left out.
