@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"strings"
 
@@ -85,6 +86,9 @@ func readPolicy(path string, read func(*policy.Vocabulary) (*policyfile.File, er
 		if err := submission.Check(file.Submission.LoginMaps); err != nil {
 			return nil, answerNo{fmt.Errorf("%s: submission.login_maps: %w", path, err)}
 		}
+	}
+	if errors.Is(err, fs.ErrPermission) {
+		err = fmt.Errorf("%w; be root or in the group of that file", err)
 	}
 	return file, err
 }

@@ -177,14 +177,15 @@ _dmarc.sub.apart.test TXT "v=DMARC1; p=reject"
 // TestWhatIsNoCommand: what is typed wrong ends with status 2 and says what would be right, in one line.
 func TestWhatIsNoCommand(t *testing.T) {
 	for args, want := range map[string]string{
-		"chek":            `gatepost: there is no command "chek" (did you mean check?)`,
-		"mail":            "gatepost: there is no command \"mail\"; `gatepost --help` lists those that there are",
-		"list shwo allow": `gatepost: there is no command "list shwo" (did you mean show?)`,
-		"setup exim":      "gatepost: there is no command \"setup exim\"; `gatepost setup --help` lists those that there are",
-		"list add allow":  "gatepost: write it so: gatepost list add NAME ENTRY; `gatepost list add --help` tells more",
-		"test":            "gatepost: write it so: gatepost test CASE.txtar...; `gatepost test --help` tells more",
-		"check a b":       "gatepost: write it so: gatepost check [FILE]; `gatepost check --help` tells more",
-		"check --strct":   "gatepost: unknown flag: --strct; `gatepost check --help` shows what it takes",
+		"chek":             `gatepost: there is no command "chek" (did you mean check?)`,
+		"mail":             "gatepost: there is no command \"mail\"; `gatepost --help` lists those that there are",
+		"list shwo allow":  `gatepost: there is no command "list shwo" (did you mean show?)`,
+		"setup exim":       "gatepost: there is no command \"setup exim\"; `gatepost setup --help` lists those that there are",
+		"list add allow":   "gatepost: write it so: gatepost list add NAME ENTRY; `gatepost list add --help` tells more",
+		"test":             "gatepost: write it so: gatepost test CASE.txtar...; `gatepost test --help` tells more",
+		"check a b":        "gatepost: write it so: gatepost check [FILE]; `gatepost check --help` tells more",
+		"history --most x": "gatepost: --most: \"x\" is no whole number; `gatepost history --help` shows what it takes",
+		"check --strct":    "gatepost: unknown flag: --strct; `gatepost check --help` shows what it takes",
 	} {
 		var out bytes.Buffer
 		if status := execute(strings.Fields(args), &out, &out); status != exitUse || out.String() != want+"\n" {

@@ -71,9 +71,7 @@ A first hour with it:
 		SilenceUsage: true, SilenceErrors: true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
-	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return fmt.Errorf("%w; `%s --help` shows what it takes", err, c.CommandPath())
-	})
+	root.SetFlagErrorFunc(wrongFlag)
 	root.AddCommand(newServe(), newCheck(), newDiff(), newFacts(), newTest(), newTry(), newStatus(), newReload(), newMode(), newPause(),
 		newLimit(), newExplain(), newHistory(), newReplay(), newPage(), newReputation(), newList(), newSetup(), newDoctor(), newVersion(), newMan())
 	// A group of commands does nothing by itself.

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // This file is what a command says of arguments that it does not take.
@@ -29,6 +31,18 @@ func explained(c *cobra.Command) *cobra.Command {
 		return fmt.Errorf("write it so: %s; `%s --help` tells more", strings.TrimSuffix(c.UseLine(), " [flags]"), c.CommandPath())
 	}
 	return c
+}
+
+// wrongFlag says what is wrong with a flag.
+func wrongFlag(c *cobra.Command, err error) error {
+	var value *pflag.InvalidValueError
+	if errors.As(err, &value) {
+		what := map[string]string{"int": "is no whole number", "bool": "is neither true nor false"}[value.GetFlag().Value.Type()]
+		if what != "" {
+			err = fmt.Errorf("--%s: %q %s", value.GetFlag().Name, value.GetValue(), what)
+		}
+	}
+	return fmt.Errorf("%w; `%s --help` shows what it takes", err, c.CommandPath())
 }
 
 // knownCommand refuses what is no command of a group.
