@@ -22,7 +22,7 @@ help:
 	@echo "make fuzz-short    every fuzz target for FUZZTIME seconds, all of them for FUZZALL at most"
 	@echo "make postfix       tests with a real Postfix"
 	@echo "make sendmail      tests with a real Sendmail, in a Debian tree and a network of its own"
-	@echo "make faults        what must hold when things go wrong, for a moment each; make soak: for SOAK (1h), with more of each"
+	@echo "make faults        what must hold when things go wrong, for a moment each; make soak: for SOAK (1h), with more of each; RUN=TestMix: the mix alone"
 	@echo "make page          the status page in a browser; make pictures: its pictures and that of the demo, in packaging/pictures"
 	@echo "make conformance   the cases of other projects, where ../shared/cases is there"
 	@echo "make replay        a recorded day of DAY sessions (20000) and what three other policies would have made of it; RECORDS=1000000: how long so many take"
@@ -85,8 +85,9 @@ replay: build
 	GATEPOST_DAY=$(DAY) GATEPOST_RECORDS=$(RECORDS) GATEPOST_BINARY=$(CURDIR)/gatepost go test -count=1 -v -timeout 1h -run TestRecordedDay ./testdata/soak
 
 SOAK ?= 1h
+RUN ?= .
 soak: build clocked
-	GATEPOST_SOAK=$(SOAK) GATEPOST_CLOCKED=$(CURDIR)/$(CLOCKED) GATEPOST_BINARY=$(CURDIR)/gatepost go test -count=1 -v -timeout 6h $(SUDO) ./testdata/soak
+	GATEPOST_SOAK=$(SOAK) GATEPOST_CLOCKED=$(CURDIR)/$(CLOCKED) GATEPOST_BINARY=$(CURDIR)/gatepost go test -count=1 -v -timeout 6h -run '$(RUN)' $(SUDO) ./testdata/soak
 
 demo: packages-needed
 	@go run ./testdata/demo

@@ -79,6 +79,13 @@ func (p *place) inside(t *testing.T) []fault {
 	out := []fault{
 		{"kill -9", func(*rand.Rand) { p.anew(t, p.killed) }},
 		{"SIGTERM", func(*rand.Rand) { p.anew(t, p.terminated) }},
+		{"SIGHUP", func(*rand.Rand) {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			for range 5 {
+				p.Signal(syscall.SIGHUP)
+			}
+		}},
 		{"corrupt files", func(*rand.Rand) { p.anew(t, func() { p.terminated(); p.spoil(t) }) }},
 		{"folder gone while it is down", func(*rand.Rand) { p.anew(t, func() { p.terminated(); p.vanish(t) }) }},
 		{"few descriptors", p.fewDescriptors},
@@ -160,9 +167,12 @@ func (p *place) killed() {
 	p.generation.Add(1) // whoever connects now waits for the next process
 }
 
-// terminated ends the process as systemd does: nobody loses a connection.
+// terminated ends the process as systemd does, while somebody asks for a reload: nobody loses a connection.
 func (p *place) terminated() {
 	p.losses()
+	for _, s := range []os.Signal{syscall.SIGTERM, syscall.SIGHUP} {
+		p.Signal(s)
+	}
 	if err := p.Stop(); err != nil {
 		p.t.Errorf("%s: the daemon ended with %v", p.name, err)
 	}

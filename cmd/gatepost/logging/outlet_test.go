@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"strings"
 	"sync"
@@ -154,5 +155,33 @@ func TestLastLines(t *testing.T) {
 	}
 	if n != 3000 {
 		t.Errorf("%d of 3000 lines", n)
+	}
+}
+
+// TestJournalHangs: a journal or a syslog daemon that takes nothing holds nobody up either; what it did not take is counted, the rest comes in order.
+func TestJournalHangs(t *testing.T) {
+	out := NewOutlet()
+	out.size, out.patience = 20_000, 50*time.Millisecond
+	hangs := make(chan struct{})
+	var took []string
+	journal := &sink{level: slog.LevelInfo, out: out, send: func(_ slog.Level, line string, _ []slog.Attr) error {
+		<-hangs
+		took = append(took, line)
+		return nil
+	}}
+	log := slog.New(journal)
+	for i := range 1000 {
+		log.Info("decision", "n", i)
+	}
+	lost := out.Trouble().Lost
+	close(hangs)
+	out.Close(time.Minute)
+	if len(took) == 0 || lost == 0 || len(took)+int(lost) != 1000 || out.Trouble().Why != "" {
+		t.Fatalf("%d lines came, %d were lost, %+v", len(took), lost, out.Trouble())
+	}
+	for i, line := range took {
+		if want := fmt.Sprintf("decision n=%d", i); line != want {
+			t.Fatalf("line %d is %q, want %q", i, line, want)
+		}
 	}
 }
