@@ -54,9 +54,12 @@ const (
 
 // buffers lends what connections read and write with.
 type buffers struct {
-	desks sync.Pool // *desk
-	large sync.Pool // *[]byte of lendSize
+	desks chan *desk // a few that nobody works at; the collector would take them out of a pool, which costs more than their memory
+	large sync.Pool  // *[]byte of lendSize
 }
+
+// spareDesks is how many are kept: 10 KB each.
+const spareDesks = 64
 
 // desk is what a connection works with from its begin to its end.
 type desk struct {
@@ -67,10 +70,18 @@ type desk struct {
 
 func newBuffers() *buffers {
 	return &buffers{
-		desks: sync.Pool{New: func() any {
-			return &desk{in: bufio.NewReaderSize(nil, readerSize), out: make([]byte, 0, answerSize), macros: macros{make([]macro, 0, usualMacros)}}
-		}},
+		desks: make(chan *desk, spareDesks),
 		large: sync.Pool{New: func() any { b := make([]byte, 0, lendSize); return &b }},
+	}
+}
+
+// desk gives one that nobody works at.
+func (b *buffers) desk() *desk {
+	select {
+	case d := <-b.desks:
+		return d
+	default:
+		return &desk{in: bufio.NewReaderSize(nil, readerSize), out: make([]byte, 0, answerSize), macros: macros{make([]macro, 0, usualMacros)}}
 	}
 }
 
@@ -91,7 +102,7 @@ type conn struct {
 }
 
 func newConn(c net.Conn, b *buffers, read, write time.Duration) *conn {
-	d := b.desks.Get().(*desk)
+	d := b.desk()
 	d.in.Reset(c)
 	out := &conn{Conn: c, desk: d, buffers: b, read: deadline{timeout: min(read, negotiateTime)}, later: read, write: deadline{timeout: write}, began: time.Now()}
 	out.rests()
@@ -127,7 +138,10 @@ func (c *conn) giveBack() {
 	c.in.Reset(nil)
 	c.out = c.out[:0]
 	if c.macros.from(macrosConnect); cap(c.macros.list) <= 2*usualMacros {
-		c.buffers.desks.Put(c.desk)
+		select {
+		case c.buffers.desks <- c.desk:
+		default:
+		}
 	}
 	c.desk = nil
 }
