@@ -30,3 +30,17 @@ func descriptors() uint64 {
 	}
 	return limit.Cur
 }
+
+// sessions gives how many sessions are served at a time, and says when those are fewer than the policy wants.
+func (d *daemon) sessions() int {
+	wanted := d.file.Listen.Sessions
+	within, has := sessionsWithin(d.bound, wanted), descriptors()
+	if within < wanted {
+		d.log.Warn("the memory of the control group is too small for listen.sessions; fewer are served at a time", "sessions", within, "memory", d.bound)
+	}
+	given := sessionsFor(has, wanted)
+	if given < wanted {
+		d.log.Warn("there are too few descriptors (ulimit -n, LimitNOFILE= of the unit) for listen.sessions; fewer are served at a time", "sessions", given, "descriptors", has)
+	}
+	return min(within, given)
+}

@@ -8,10 +8,8 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"sync"
-	"syscall"
 	"time"
 
 	"gatepost.example/cmd/gatepost/page"
@@ -68,6 +66,8 @@ type daemon struct {
 
 // runDaemon serves until ctx ends or SIGTERM comes. SIGHUP loads the policy anew.
 func runDaemon(ctx context.Context, path string, logs io.Writer) error {
+	signals := newSignals()
+	defer signals.close()
 	file, err := loadPolicy(path)
 	if err != nil {
 		return err
@@ -79,8 +79,6 @@ func runDaemon(ctx context.Context, path string, logs io.Writer) error {
 	if d.logs, d.log, err = openLog(logs, file); err != nil {
 		return err
 	}
-	signals := newSignals()
-	defer signals.close()
 	defer d.logs.close()
 	open, err := d.open()
 	if err != nil {
@@ -107,25 +105,6 @@ func runDaemon(ctx context.Context, path string, logs io.Writer) error {
 		background.Go(func() { d.serveAdmin(ctx, open.admin) })
 	}
 	return errors.Join(d.serve(ctx, signals, open.milter), d.closeStores())
-}
-
-// signals are those that the daemon obeys, each kind by itself: one that comes while another waits is not lost.
-type signals struct{ reload, stop chan os.Signal }
-
-// newSignals has SIGHUP end nothing from now on, before the main loop or behind it, nor a write to somebody who has gone, such as the log's reader.
-func newSignals() signals {
-	s := signals{make(chan os.Signal, 1), make(chan os.Signal, 1)}
-	signal.Notify(s.reload, syscall.SIGHUP)
-	signal.Ignore(syscall.SIGPIPE)
-	return s
-}
-
-// ends has SIGTERM and SIGINT end the main loop, once: a second one does no harm, also while the stores are closed.
-func (s signals) ends() { signal.Notify(s.stop, syscall.SIGTERM, os.Interrupt) }
-
-func (s signals) close() {
-	signal.Stop(s.reload)
-	signal.Stop(s.stop)
 }
 
 // serve runs the main loop: sessions, signals, reloads.
@@ -197,20 +176,6 @@ func (d *daemon) wire() error {
 		NewSession: func(net.Addr) milter.Handler { return d.filter.NewHandler() },
 	})
 	return nil
-}
-
-// sessions gives how many sessions are served at a time, and says when those are fewer than the policy wants.
-func (d *daemon) sessions() int {
-	wanted := d.file.Listen.Sessions
-	within, has := sessionsWithin(d.bound, wanted), descriptors()
-	if within < wanted {
-		d.log.Warn("the memory of the control group is too small for listen.sessions; fewer are served at a time", "sessions", within, "memory", d.bound)
-	}
-	given := sessionsFor(has, wanted)
-	if given < wanted {
-		d.log.Warn("there are too few descriptors (ulimit -n, LimitNOFILE= of the unit) for listen.sessions; fewer are served at a time", "sessions", given, "descriptors", has)
-	}
-	return min(within, given)
 }
 
 // maxCells bounds the memory, at some hundred bytes a key.
