@@ -80,14 +80,27 @@ func talk(t *testing.T, dir string, args ...string) (int, string) {
 	return status, out.String()
 }
 
+// typed is a command line, how it is to end, and what it is to print among other things.
+type typed struct {
+	args   string
+	status int
+	want   string
+}
+
+// says runs commands one after the other against the daemon, or the history, of a folder.
+func says(t *testing.T, dir string, steps []typed) {
+	t.Helper()
+	for _, s := range steps {
+		if status, out := talk(t, dir, strings.Fields(s.args)...); status != s.status || !strings.Contains(out, s.want) {
+			t.Errorf("gatepost %s: exit status %d, want %d\n%s\nwant %q", s.args, status, s.status, out, s.want)
+		}
+	}
+}
+
 // TestCommandsTalkToTheDaemon: what an admin types, what is printed, and the exit status, in one life of a daemon.
 func TestCommandsTalkToTheDaemon(t *testing.T) {
 	dir := startDaemon(t)
-	for _, step := range []struct {
-		args   string
-		status int
-		want   string
-	}{
+	says(t, dir, []typed{
 		{"status", exitDone, "mode observe, in force for 0 s"},
 		{"status --json", exitDone, `"memory_settled": false`},
 		{"list show allow", exitDone, "since May"},
@@ -107,11 +120,7 @@ func TestCommandsTalkToTheDaemon(t *testing.T) {
 		{"reputation list --kind user", exitUse, `"user" is none; write ip, network or domain`},
 		{"reputation forget 192.0.2.1", exitNo, "nothing was known"},
 		{"reload", exitDone, "the policy is in force"},
-	} {
-		if status, out := talk(t, dir, strings.Fields(step.args)...); status != step.status || !strings.Contains(out, step.want) {
-			t.Errorf("gatepost %s: exit status %d, want %d\n%s\nwant %q", step.args, status, step.status, out, step.want)
-		}
-	}
+	})
 	write(t, filepath.Join(dir, "policy.toml"), fmt.Sprintf(adminPolicy, dir)+"mode = 3\n")
 	if status, out := talk(t, dir, "reload"); status != exitNo || !strings.Contains(out, "mode") {
 		t.Errorf("a broken policy: exit status %d\n%s", status, out)

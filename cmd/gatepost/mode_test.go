@@ -91,11 +91,7 @@ func read(t *testing.T, path string) string {
 // TestPauseCommand: a pause is said by status, a reload does not end it, and 0 does.
 func TestPauseCommand(t *testing.T) {
 	dir := startDaemon(t)
-	for _, step := range []struct {
-		args   string
-		status int
-		want   string
-	}{
+	says(t, dir, []typed{
 		{"pause 1h", exitDone, "everything is accepted until 20"},
 		{"status", exitNo, "WRONG    paused: everything is accepted until 20"},
 		{"reload", exitDone, "in force"},
@@ -104,11 +100,7 @@ func TestPauseCommand(t *testing.T) {
 		{"pause 8d", exitUse, "gatepost mode observe lasts"},
 		{"pause 0", exitDone, "the rules are spoken again"},
 		{"status", exitDone, "all is well"},
-	} {
-		if status, out := talk(t, dir, strings.Fields(step.args)...); status != step.status || !strings.Contains(out, step.want) {
-			t.Errorf("gatepost %s: exit status %d, want %d\n%s\nwant %q", step.args, status, step.status, out, step.want)
-		}
-	}
+	})
 	if _, err := os.Stat(pauseFile(filepath.Join(dir, "state"))); err == nil {
 		t.Error("the file of a pause that was ended is left, so that a restart takes it up")
 	}

@@ -98,6 +98,17 @@ func (c *Client) Message(text string) (string, error) {
 	return c.Read()
 }
 
+// Mail sends a message to one recipient and gives the reply that ended it: that of the recipient, or of the message. A sender who is not taken is an error.
+func (c *Client) Mail(sender, recipient, text string) (string, error) {
+	if reply, err := c.Do("MAIL FROM:<%s>", sender); err != nil || !strings.HasPrefix(reply, "250") {
+		return reply, fmt.Errorf("MAIL FROM:<%s>: %q, %v", sender, reply, err)
+	}
+	if reply, err := c.Do("RCPT TO:<%s>", recipient); err != nil || !strings.HasPrefix(reply, "250") {
+		return reply, err
+	}
+	return c.Message(text)
+}
+
 // StartTLS begins encryption and greets again.
 func (c *Client) StartTLS(helo string) (string, error) {
 	if reply, err := c.Do("STARTTLS"); err != nil || !strings.HasPrefix(reply, "220") {

@@ -223,11 +223,7 @@ func subject() string {
 func send(t *testing.T, own, sender, text string) string {
 	t.Helper()
 	c := dial(t, own)
-	want(t, c, "MAIL FROM:<"+sender+">", "250")
-	if reply, err := c.Do("RCPT TO:<u@example.net>"); err != nil || !strings.HasPrefix(reply, "250") {
-		return reply
-	}
-	reply, err := c.Message(text)
+	reply, err := c.Mail(sender, "u@example.net", text)
 	if err != nil {
 		t.Fatal(err)
 	}
