@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"golang.org/x/net/idna"
+
+	"gatepost.example/filter/resolve"
 )
 
 // splitAddress splits a mail address at its last @: a quoted local part may hold one (RFC 5321 4.1.2).
@@ -55,24 +57,5 @@ func isFullName(name string) bool {
 		return closed && err == nil
 	}
 	name = strings.TrimSuffix(name, ".")
-	if !strings.Contains(name, ".") || len(name) > 253 {
-		return false
-	}
-	for label := range strings.SplitSeq(name, ".") {
-		if label == "" || len(label) > 63 || !isLabel(label) {
-			return false
-		}
-	}
-	return true
-}
-
-// isLabel reports whether all bytes are of those that host names have, and the underscore that many have beside.
-func isLabel(label string) bool {
-	for i := range len(label) {
-		c := label[i]
-		if lower := c | 0x20; (lower < 'a' || lower > 'z') && (c < '0' || c > '9') && c != '-' && c != '_' {
-			return false
-		}
-	}
-	return true
+	return strings.Contains(name, ".") && len(name) <= 253 && resolve.IsHostName(name)
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"gatepost.example/filter/message"
+	"gatepost.example/filter/resolve"
 )
 
 // Signature is a DKIM-Signature field, read (RFC 6376 3.5).
@@ -203,13 +204,8 @@ func number(value string) (int64, error) {
 // toName gives a domain or selector in lower case A-labels (RFC 8616 4), with at least so many labels.
 func toName(value string, labels int) (string, error) {
 	name := message.ALabels(strings.ToLower(value))
-	if name == "" || len(name) > 253 || strings.Count(name, ".")+1 < labels {
+	if len(name) > 253 || strings.Count(name, ".")+1 < labels || !resolve.IsHostName(name) {
 		return "", fmt.Errorf("%q is no domain name", value)
-	}
-	for label := range strings.SplitSeq(name, ".") {
-		if label == "" || len(label) > 63 || strings.Trim(label, "abcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
-			return "", fmt.Errorf("%q is no domain name", value)
-		}
 	}
 	return name, nil
 }

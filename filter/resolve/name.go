@@ -33,6 +33,26 @@ func CleanName(name string) (string, bool) {
 	return lower(name), label > 0 && label <= maxLabel
 }
 
+// IsHostName reports whether a name has labels of 1 to 63 bytes, all of them letters, digits, hyphens, and the underscore that many names have
+// beside what RFC 5321 4.1.2 lists.
+func IsHostName(name string) bool {
+	label := 0
+	for i := range len(name) {
+		switch c := name[i]; {
+		case c == '.':
+			if label == 0 || label > maxLabel {
+				return false
+			}
+			label = 0
+		case 'a' <= c|0x20 && c|0x20 <= 'z', '0' <= c && c <= '9', c == '-', c == '_':
+			label++
+		default:
+			return false
+		}
+	}
+	return label > 0 && label <= maxLabel
+}
+
 // lower folds the case of ASCII letters only, as DNS compares names (RFC 4343 3).
 func lower(s string) string {
 	for i := range len(s) {

@@ -3,6 +3,7 @@ package resolve
 import (
 	"bytes"
 	"net/netip"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -101,12 +102,16 @@ func FuzzUnescape(f *testing.F) {
 	})
 }
 
-// FuzzName: a name that can be asked is on the wire what package dns understands it to be, and reads back as it was.
+// FuzzName: a host name is what its grammar says, and a name that can be asked is on the wire what package dns understands it to be, and reads back as it was.
 func FuzzName(f *testing.F) {
-	for _, seed := range []string{"example.org", "A.B.", "a..b", "", ".", "x y.\\.test", "b\xfccher.test", strings.Repeat("a", 64), strings.Repeat("a.", 127)} {
+	for _, seed := range []string{"example.org", "A.B.", "a..b", "", ".", "x y.\\.test", "a_b-9.Z@", "[a]", "b\xfccher.test", strings.Repeat("a", 64), strings.Repeat("a.", 127)} {
 		f.Add(seed)
 	}
+	hostName := regexp.MustCompile(`^[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*$`)
 	f.Fuzz(func(t *testing.T, name string) {
+		if got := IsHostName(name); got != hostName.MatchString(name) {
+			t.Fatalf("%q is a host name: %v", name, got)
+		}
 		clean, ok := CleanName(name)
 		if again, _ := CleanName(clean); again != clean && ok {
 			t.Fatalf("%q cleans to %q and then to %q", name, clean, again)

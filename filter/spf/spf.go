@@ -98,13 +98,5 @@ func cleanDomain(name string) (string, bool) {
 		}
 		name = ascii
 	}
-	if len(name) > 253 || !strings.Contains(name, ".") {
-		return name, false
-	}
-	for label := range strings.SplitSeq(name, ".") {
-		if label == "" || len(label) > 63 || strings.Trim(label, "abcdefghijklmnopqrstuvwxyz0123456789-_") != "" { // RFC 5321 4.1.2, and _
-			return name, false
-		}
-	}
-	return name, true
+	return name, len(name) <= 253 && strings.Contains(name, ".") && resolve.IsHostName(name)
 }
