@@ -114,7 +114,11 @@ func (p *manPage) help(c *cobra.Command) {
 		if f.DefValue != "" && f.DefValue != "false" && f.DefValue != "[]" {
 			usage += " (default " + f.DefValue + ")"
 		}
-		p.entry(strings.TrimSpace("--"+f.Name+" "+value), usage)
+		called := strings.TrimSpace("--" + f.Name + " " + value)
+		if f.Shorthand != "" {
+			called += strings.TrimSuffix(", -"+f.Shorthand+" "+value, " ")
+		}
+		p.entry(called, usage)
 	})
 	if c.HasExample() {
 		p.paragraph()

@@ -47,6 +47,9 @@ func TestManualNamesEverything(t *testing.T) {
 			if f.Name != "help" && !strings.Contains(page, "\n--"+f.Name) {
 				t.Errorf("no page names the flag --%s of %s", f.Name, c.CommandPath())
 			}
+			if f.Shorthand != "" && f.Shorthand != "h" && !strings.Contains(page, ", -"+f.Shorthand) {
+				t.Errorf("no page names the flag -%s of %s", f.Shorthand, c.CommandPath())
+			}
 		})
 		for _, sub := range c.Commands() {
 			if sub.IsAvailableCommand() {
