@@ -10,7 +10,7 @@ import (
 // that lasts: it pays to collect less often, up to a bound.
 const (
 	gcPercent   = 400
-	leastMemory = 32 << 20 // bytes that may always be used
+	leastMemory = 36 << 20 // bytes that may always be used
 	moreMemory  = 12 << 20 // above twice of what is in use
 )
 
@@ -27,6 +27,8 @@ func newHeap(bound int64) *heap {
 	}
 	h := &heap{bound: bound, sample: []metrics.Sample{{Name: "/gc/heap/live:bytes"}}}
 	h.follow()
+	debug.FreeOSMemory() // what reading the policy took
+	releaseProgram()
 	return h
 }
 

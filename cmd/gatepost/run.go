@@ -273,6 +273,7 @@ func stampOf(path string) time.Time {
 func (d *daemon) reload(why string) error {
 	d.tell(reloading())
 	defer func() { d.tell(d.ready()) }()
+	defer releaseProgram()
 	file, err := loadPolicy(d.path)
 	var settings *filter.Settings
 	if err == nil {
