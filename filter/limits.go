@@ -240,7 +240,9 @@ func (s *Session) keyOf(l *boundLimit, at policy.Stage) (key string, band int) {
 			return "", 0
 		}
 	}
-	s.publishAwaited(l.Per, at)
+	if slices.ContainsFunc(l.perIDs, s.lacksFact) {
+		s.publishAwaited(l.Per, at)
+	}
 	if key = s.plainKey(l); key != "" && l.Banded() {
 		s.publishAwaited([]string{"client.reputation"}, at)
 	}

@@ -80,25 +80,25 @@ func (s *Session) Connect(c Client) Response {
 func (s *Session) publishClient() {
 	c, e := &s.conn, s.conn.evidence
 	c.trusted = c.trusted && !c.relay
-	e.Publish("client.trusted", policy.BoolOf(c.trusted), policy.Connect)
-	e.Publish("server.role", policy.StringOf(c.role), policy.Connect)
-	e.Publish("time.hour", policy.IntOf(c.now.Hour()), policy.Connect)
-	e.Publish("time.weekday", policy.StringOf(weekdays[c.now.Weekday()]), policy.Connect)
 	if c.Addr.IsValid() {
 		c.ip, c.network = c.Addr.String(), s.settings.networkOf(c.Addr)
 	}
 	if !c.relay {
 		s.publishHost(c.ip, c.network, c.Name, c.PTR, policy.Connect)
 	}
+	e.Publish("client.trusted", policy.BoolOf(c.trusted), policy.Connect)
+	e.Publish("server.role", policy.StringOf(c.role), policy.Connect)
+	e.Publish("time.hour", policy.IntOf(c.now.Hour()), policy.Connect)
+	e.Publish("time.weekday", policy.StringOf(weekdays[c.now.Weekday()]), policy.Connect)
 }
 
 // publishHost makes the client's address and names known.
 func (s *Session) publishHost(ip, network, name, ptr string, at policy.Stage) {
 	e := s.conn.evidence
 	e.Publish("client.ip", policy.StringOf(ip), at)
-	e.Publish("client.network", policy.StringOf(network), at)
 	e.Publish("client.name", policy.StringOf(domainOf(name)), at)
 	e.Publish("client.ptr", policy.StringOf(domainOf(ptr)), at)
+	e.Publish("client.network", policy.StringOf(network), at)
 }
 
 func (s *Session) publishHelo(name string, at policy.Stage) {

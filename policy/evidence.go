@@ -16,6 +16,7 @@ type Evidence struct {
 	policy *Policy
 	vals   []ref.Val
 	at     []Stage
+	next   factID              // behind the last that was published by name
 	header map[string][]string // values of the fields that the policy names, by lower-case name; nil before they are known
 	fields ref.Val             // header as conditions see it
 	errors []string            // conditions that failed to evaluate, each rule once
@@ -54,10 +55,14 @@ func (e *Evidence) Withhold(such func(name string, v Value) bool) { e.withheld =
 
 // Publish makes a fact known. It panics on a name outside the vocabulary: that is a mistake in a check, found by its tests.
 func (e *Evidence) Publish(name string, v Value, at Stage) {
-	id, ok := e.policy.vocabulary.byName[name]
+	id, ok := e.next, true // facts are published by and large in the order of the vocabulary
+	if facts := e.policy.vocabulary.facts; int(id) >= len(facts) || facts[id].Name != name {
+		id, ok = e.policy.vocabulary.byName[name]
+	}
 	if !ok {
 		panic("policy: fact " + name + " is not in the vocabulary")
 	}
+	e.next = id + 1
 	e.PublishID(id, v, at)
 }
 
