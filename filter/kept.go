@@ -2,6 +2,7 @@ package filter
 
 import (
 	"fmt"
+	"net/netip"
 	"regexp"
 	"strings"
 
@@ -58,6 +59,7 @@ const maxPairs = 10_000
 // matchesOf gives what of the lists and tables facts of a record were found in.
 func matchesOf(p *policy.Policy, lookups []policy.Lookup, r *history.Record) []history.Match {
 	var out []history.Match
+	var one, other [4]string // room for as many as there mostly are
 	for _, l := range lookups {
 		switch {
 		case l.Pair != "" && l.Fact == "":
@@ -65,15 +67,15 @@ func matchesOf(p *policy.Policy, lookups []policy.Lookup, r *history.Record) []h
 				out = append(out, history.Match{Table: l.Pair, Text: pair[0] + "\t" + pair[1]})
 			}
 		case l.Pair != "":
-			for _, a := range textsOf(r, l.Fact) {
-				for _, b := range textsOf(r, l.With) {
+			for _, a := range appendTexts(one[:0], r, l.Fact) {
+				for _, b := range appendTexts(other[:0], r, l.With) {
 					if p.HasPair(l, a, b) {
 						out = append(out, history.Match{Table: l.Pair, Text: a + "\t" + b})
 					}
 				}
 			}
 		default:
-			for _, text := range textsOf(r, l.Fact) {
+			for _, text := range appendTexts(one[:0], r, l.Fact) {
 				if entry := p.Entry(l, text); entry != "" {
 					out = append(out, history.Match{List: l.List, Kind: l.Kind, Text: entry})
 				}
@@ -83,62 +85,64 @@ func matchesOf(p *policy.Policy, lookups []policy.Lookup, r *history.Record) []h
 	return out
 }
 
-// textsOf gives the texts that a fact had in a record: one, or one for each recipient.
-func textsOf(r *history.Record, fact string) []string {
+// appendTexts appends the texts that a fact had in a record: one, or one for each recipient.
+func appendTexts(to []string, r *history.Record, fact string) []string {
 	m := r.Message
 	if m == nil {
 		m = &history.Message{}
 	}
 	switch fact {
 	case "client.ip":
-		var out []string
-		for _, addr := range []interface {
-			IsValid() bool
-			String() string
-		}{r.Client.Addr, m.HopAddr} {
+		for _, addr := range [...]netip.Addr{r.Client.Addr, m.HopAddr} {
 			if addr.IsValid() {
-				out = append(out, addr.String())
+				to = append(to, addr.String())
 			}
 		}
-		return out
+		return to
 	case "client.name":
-		return []string{domainOf(r.Client.Name), domainOf(m.HopName)}
+		return append(to, domainOf(r.Client.Name), domainOf(m.HopName))
 	case "client.ptr":
-		return []string{domainOf(r.Client.PTR)}
+		return append(to, domainOf(r.Client.PTR))
 	case "helo.name":
-		return []string{domainOf(r.Helo), domainOf(m.HopHelo)}
+		return append(to, domainOf(r.Helo), domainOf(m.HopHelo))
 	case "auth.user":
-		return []string{r.Sender.User}
+		return append(to, r.Sender.User)
 	case "sender.address":
-		return []string{r.Sender.Address}
+		return append(to, r.Sender.Address)
 	case "sender.local":
 		local, _ := splitAddress(r.Sender.Address)
-		return []string{local}
+		return append(to, local)
 	case "sender.domain":
-		return []string{mailDomain(r.Sender.Address)}
+		return append(to, mailDomain(r.Sender.Address))
 	case "message.list_id":
-		return []string{m.ListID}
+		return append(to, m.ListID)
 	case "author.address":
-		return []string{m.AuthorAddress}
+		return append(to, m.AuthorAddress)
 	case "author.domain":
-		return []string{m.AuthorDomain}
+		return append(to, m.AuthorDomain)
 	case "rcpt.address", "rcpt.local", "rcpt.domain":
-		return recipientTexts(r, fact)
+		return appendRecipients(to, r, fact)
 	}
 	if v, ok := r.Fact(fact); ok {
-		return []string{v.Text()}
+		return append(to, v.Text())
 	}
-	return nil
+	return to
 }
 
-func recipientTexts(r *history.Record, fact string) []string {
-	var out []string
+func appendRecipients(to []string, r *history.Record, fact string) []string {
 	for _, one := range r.Recipients {
 		if one.Refused {
 			continue
 		}
 		local, domain := Recipient{Address: one.Address, Resolved: one.Resolved, Mailer: one.Mailer}.parts()
-		out = append(out, map[string]string{"rcpt.address": one.Address, "rcpt.local": local, "rcpt.domain": domain}[fact])
+		switch fact {
+		case "rcpt.address":
+			to = append(to, one.Address)
+		case "rcpt.local":
+			to = append(to, local)
+		default:
+			to = append(to, domain)
+		}
 	}
-	return out
+	return to
 }

@@ -69,7 +69,7 @@ func (r *Replayer) session(rec *history.Record) *Session {
 	s := r.server.NewSession()
 	s.past = &past{record: rec, recount: r.recount}
 	for _, fact := range r.compared {
-		if slices.ContainsFunc(textsOf(rec, fact), func(text string) bool { return strings.HasPrefix(text, history.Mark) }) {
+		if slices.ContainsFunc(appendTexts(nil, rec, fact), func(text string) bool { return strings.HasPrefix(text, history.Mark) }) {
 			s.past.absent = append(s.past.absent, fact)
 		}
 	}

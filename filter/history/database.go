@@ -73,7 +73,8 @@ func rowOf(r *Record) Row {
 	if l := r.Final(); l != nil {
 		row.Action, row.Rule, row.Spoken = l.What, l.Rule, l.Spoken
 	}
-	var words, woulds []string
+	var wordRoom [16]string
+	words, woulds := append(wordRoom[:0], ""), []string(nil)
 	for i := range r.Lines {
 		l := &r.Lines[i]
 		words = append(words, l.What, l.Rule)
@@ -84,7 +85,10 @@ func rowOf(r *Record) Row {
 		row.accepted = row.accepted && (l.What == "none" || l.What == "accept")
 	}
 	row.Would = strings.Join(woulds, "; ")
-	row.words = " " + strings.Join(words, " ") + " "
+	if len(r.Lines) == 0 {
+		words = append(words, "")
+	}
+	row.words = strings.Join(append(words, ""), " ")
 	return row
 }
 
@@ -92,6 +96,9 @@ func rowOf(r *Record) Row {
 const shownRecipients = 20
 
 func recipientsOf(r *Record) string {
+	if len(r.Recipients) == 1 {
+		return r.Recipients[0].Address
+	}
 	var out strings.Builder
 	for i, one := range r.Recipients {
 		if i == shownRecipients {
