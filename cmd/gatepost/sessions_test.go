@@ -133,3 +133,16 @@ func TestCasesThatCannotBePlayed(t *testing.T) {
 		}
 	}
 }
+
+// TestPrintedDecisions: -v says of each decision which rule took it and where it was spoken, or that it was not, as in mode observe.
+func TestPrintedDecisions(t *testing.T) {
+	for name, want := range map[string]string{
+		"at-once":           "  decision TEST-0001: 421 by rule blocked, decided at connect, spoken at connect\n",
+		"observe-the-whole": "  decision TEST-0002: none by rule blocked, decided at connect, not spoken\n    would: 450 at rcpt by watched\n    would: 554 at rcpt by blocked\n",
+	} {
+		var out bytes.Buffer
+		if status := execute([]string{"test", "-v", filepath.Join(root, "testdata/sessions", name+".txtar")}, &out, &out); status != exitDone || !strings.Contains(out.String(), want) {
+			t.Errorf("%s: exit status %d, want %q in\n%s", name, status, want, &out)
+		}
+	}
+}

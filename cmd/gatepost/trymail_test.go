@@ -85,6 +85,23 @@ func checkTotals(t *testing.T, report tryReport) {
 	}
 }
 
+// TestTryOldMailbox: where all mail is older than --since, that is said in the place of a table without rows.
+func TestTryOldMailbox(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"cur", "new", "tmp"} {
+		if err := os.MkdirAll(dir+"/Maildir/"+name, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(t, dir+"/Maildir/cur/1000000000.M1.host", "From: a@example.org\n\nhello\n") // 9 September 2001
+	write(t, dir+"/policy.toml", tryPolicy(t, "127.0.0.1:1", dir))
+	var out bytes.Buffer
+	status := execute([]string{"try", "--policy", dir + "/policy.toml", dir + "/Maildir"}, &out, &out)
+	if want := " --since TIME looks further back, as in --since 365d\n"; status != exitDone || !strings.HasPrefix(out.String(), dir+"/Maildir: no message was delivered since 20") || !strings.HasSuffix(out.String(), want) {
+		t.Errorf("exit status %d\n%s", status, &out)
+	}
+}
+
 // TestTryMailbox: of two thousand messages of the everyday kinds as many end in each way as the table of the thirty mails says or, where
 // that rests on what no mailbox tells, as if it had been otherwise, which is said; those that
 // would end otherwise than where they lie are named, and with --store each of them is explained by its id.

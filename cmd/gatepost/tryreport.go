@@ -187,6 +187,10 @@ func (r *tryReport) print(out io.Writer) error {
 	for _, f := range r.Folders {
 		total += f.Total
 	}
+	if total == 0 {
+		_, err := fmt.Fprintf(out, "%s: no message was delivered since %s; --since TIME looks further back, as in --since 365d\n", r.Path, r.Since.Format(time.DateOnly))
+		return err
+	}
 	fmt.Fprintf(out, "%s: %d messages since %s, as %s would judge them with today's DNS, were it enforced\n\n",
 		r.Path, total, r.Since.Format(time.DateOnly), r.Policy)
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)

@@ -38,7 +38,11 @@ func (r *Result) Print(w io.Writer) {
 	for _, record := range r.Records {
 		fmt.Fprintf(w, "  decision %s: %s", record.ID, record.What())
 		if record.Decision.Rule != "" {
-			fmt.Fprintf(w, " by rule %s, decided at %s, spoken at %s", record.Decision.Rule, record.Decision.Decided, record.Spoken)
+			spoken := "not spoken"
+			if record.Spoken != "none" {
+				spoken = "spoken at " + record.Spoken
+			}
+			fmt.Fprintf(w, " by rule %s, decided at %s, %s", record.Decision.Rule, record.Decision.Decided, spoken)
 		}
 		fmt.Fprintln(w)
 		for _, would := range record.Woulds {
