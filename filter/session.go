@@ -225,7 +225,9 @@ func (s *Session) EndOfHeader() {
 		return
 	}
 	t.author = message.ExtractAuthor(t.header)
-	t.body = message.NewBodyHasher()
+	if t.body, t.bodies = t.bodies, nil; t.body == nil {
+		t.body = message.NewBodyHasher()
+	}
 	if s.conn.relay {
 		s.adoptHop()
 	}

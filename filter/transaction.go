@@ -26,7 +26,8 @@ type transaction struct {
 	hop          message.Hop // of a relay's message: who it came from
 	header       *message.Header
 	author       message.Author
-	body         *message.BodyHasher
+	body         *message.BodyHasher // nil before the end of the header
+	bodies       *message.BodyHasher // that of an earlier message, to be used again
 	size         int
 	queueID      string
 	trail        messageTrail
@@ -41,7 +42,10 @@ func newTransaction(s *Session, from Sender) *transaction {
 	s.enterRoom()
 	t := &s.room.transaction
 	t.id, t.now, t.from, t.senderDomain, t.queueID = s.newID(), s.present(), from, mailDomain(from.Address), from.QueueID
-	t.walk, t.header, t.runs = s.conn.walk.Clone(), message.NewHeader(), t.runs.of(len(s.settings.checks))
+	t.walk, t.runs = s.conn.walk.Clone(), t.runs.of(len(s.settings.checks))
+	if t.header == nil {
+		t.header = message.NewHeader()
+	}
 	if t.queueID == "" {
 		t.queueID = s.conn.QueueID
 	}
@@ -54,7 +58,11 @@ func newTransaction(s *Session, from Sender) *transaction {
 // wipe makes ready for another message, with nothing in it of this one.
 func (t *transaction) wipe() {
 	t.runs.wipe()
+	if t.body == nil {
+		t.body = t.bodies
+	}
 	*t = transaction{
+		header: t.header.Again(), bodies: t.body.Again(),
 		runs: t.runs, all: wiped(t.all), taken: wiped(t.taken),
 		trail: messageTrail{recipients: wiped(t.trail.recipients), readings: wiped(t.trail.readings), lines: wiped(t.trail.lines)},
 	}

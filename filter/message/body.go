@@ -23,6 +23,7 @@ const (
 // reader sees them; a signature over the mended form then fails here, which is the safe side.
 type BodyHasher struct {
 	canons [2]*canonicalizer
+	spare  [2]*canonicalizer // of an earlier body
 	done   chan struct{}
 	close  sync.Once
 	ended  bool
@@ -30,6 +31,23 @@ type BodyHasher struct {
 
 // NewBodyHasher gives a hasher for one body.
 func NewBodyHasher() *BodyHasher { return &BodyHasher{done: make(chan struct{})} }
+
+// Again gives a hasher for one body in the memory of one that nobody uses any more; of none, a new one. Its sums stay as they are.
+func (b *BodyHasher) Again() *BodyHasher {
+	if b == nil {
+		return NewBodyHasher()
+	}
+	spare := b.spare
+	for i, c := range b.canons {
+		if c != nil {
+			clear(c.sums)
+			*c = canonicalizer{relaxed: c.relaxed, sums: c.sums[:0]}
+			spare[i] = c
+		}
+	}
+	*b = BodyHasher{spare: spare, done: make(chan struct{})}
+	return b
+}
 
 // BodySum is one hash that was asked for; its values are final when Done is closed.
 type BodySum struct {
@@ -45,7 +63,9 @@ type BodySum struct {
 func (b *BodyHasher) Need(c Canon, h crypto.Hash, length int64) *BodySum {
 	length = max(length, -1)
 	if b.canons[c] == nil {
-		b.canons[c] = &canonicalizer{relaxed: c == Relaxed}
+		if b.canons[c], b.spare[c] = b.spare[c], nil; b.canons[c] == nil {
+			b.canons[c] = &canonicalizer{relaxed: c == Relaxed}
+		}
 	}
 	for _, s := range b.canons[c].sums {
 		if s.algorithm == h && s.length == length {

@@ -138,3 +138,34 @@ func BenchmarkBody(b *testing.B) {
 		})
 	}
 }
+
+// TestAgain: the memory of an earlier message serves the next one as new memory does; nothing of the earlier one is in it, and what was taken out
+// stays as it was.
+func TestAgain(t *testing.T) {
+	h, b := NewHeader(), NewBodyHasher()
+	h.Add("Subject", " secret")
+	kept := h.Fields[0]
+	relaxed, simple := b.Need(Relaxed, crypto.SHA256, -1), b.Need(Simple, crypto.SHA256, 3)
+	b.Write([]byte(" secret \r\n\r\n"))
+	b.Close()
+	digest := string(relaxed.Digest())
+	h, b = h.Again(), b.Again()
+	if h.Size() != 0 || len(h.Fields) != 0 || h.Fields[:1][0] != (Field{}) {
+		t.Errorf("header of %d bytes, %q", h.Size(), h.Fields[:1])
+	}
+	select {
+	case <-b.Done():
+		t.Error("the body has ended before it began")
+	default:
+	}
+	h.Add("To", " public")
+	again := b.Need(Relaxed, crypto.SHA256, -1)
+	b.Write([]byte("a\r\n"))
+	b.Close()
+	if want := sha256.Sum256([]byte("a\r\n")); string(again.Digest()) != string(want[:]) || again.Length() != 3 {
+		t.Errorf("%x of %d bytes", again.Digest(), again.Length())
+	}
+	if kept != (Field{"Subject", " secret"}) || string(relaxed.Digest()) != digest || simple.Length() != 10 {
+		t.Errorf("what was taken out changed: %q, %x, %d", kept, relaxed.Digest(), simple.Length())
+	}
+}

@@ -40,6 +40,19 @@ type Header struct {
 // NewHeader gives a header without fields.
 func NewHeader() *Header { return &Header{limit: MaxHeader} }
 
+// Again gives a header without fields in the memory of one that nobody reads any more; of none, a new one. Texts of its fields stay as they are.
+func (h *Header) Again() *Header {
+	if h == nil {
+		return NewHeader()
+	}
+	fields := h.Fields[:0]
+	if clear(h.Fields); cap(fields) > 4*usualFields {
+		fields = nil
+	}
+	*h = Header{Fields: fields, limit: h.limit}
+	return h
+}
+
 // Watch names the fields that are counted by name also beyond MaxHeader, where nothing is kept. From is always counted.
 func (h *Header) Watch(name func(string) bool) { h.watched = name }
 
