@@ -295,5 +295,11 @@ func TestExplainsWhatWasJustDecided(t *testing.T) {
 			t.Fatalf("message %d:\n%s", n, out)
 		}
 		seen[id[1]] = true
+		if _, err := c.send("one"); err != nil {
+			t.Fatal(err)
+		}
+		if _, out := talk(t, dir, "history"); strings.Count(out, "<a@example.org>") != 2*(n+1) {
+			t.Fatalf("after %d messages history lists\n%s", 2*(n+1), out)
+		}
 	}
 }

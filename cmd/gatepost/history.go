@@ -88,6 +88,7 @@ func (o *historyOptions) run(c *cobra.Command) error {
 	case o.by != "" && o.follow:
 		return fmt.Errorf("--by counts what was, --follow waits for what comes; leave one of them out")
 	}
+	o.where.flushed() // where the daemon cannot be asked, the newest second is missing
 	r, err := o.where.open()
 	if err != nil {
 		return err

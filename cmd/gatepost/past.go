@@ -68,7 +68,7 @@ const settled = 1500 * time.Millisecond
 
 // catchUp has the daemon write what was decided just now, so that it is found; where it cannot be asked, it waits as long as that takes at most.
 func (p *pastPlace) catchUp(ctx context.Context) error {
-	if p.directory == "" && p.flushed() {
+	if p.flushed() {
 		return nil
 	}
 	select {
@@ -79,8 +79,11 @@ func (p *pastPlace) catchUp(ctx context.Context) error {
 	}
 }
 
-// flushed has the daemon of the policy write its history; false where whether it did cannot be known.
+// flushed has the daemon of the policy write its history; false where whether it did cannot be known, as of another directory than the policy's.
 func (p *pastPlace) flushed() bool {
+	if p.directory != "" {
+		return false
+	}
 	t, err := talkTo(p.policy, "")
 	if err != nil {
 		return false
