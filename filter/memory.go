@@ -134,7 +134,8 @@ func (s *Session) learn(t *transaction, whole bool) {
 			s.remember(s.wrote(t)) // at once: the answer may come while the user's program still holds the session open
 		}
 	default:
-		s.rememberLater(s.evidenceOf(t, whole))
+		s.conn.putOff = s.appendEvidence(s.conn.putOff, t, whole)
+		s.rememberLater(nil)
 	}
 }
 
@@ -147,14 +148,14 @@ func (s *Session) wrote(t *transaction) []state.Step {
 	return steps
 }
 
-// evidenceOf gives what a stranger's message says for and against who sent it.
-func (s *Session) evidenceOf(t *transaction, whole bool) []state.Step {
+// appendEvidence adds what a stranger's message says for and against who sent it.
+func (s *Session) appendEvidence(steps []state.Step, t *transaction, whole bool) []state.Step {
 	set := s.settings
 	ev := reputation.Evidence{IP: s.conn.ip, Network: s.conn.network, Recipients: t.count, Unknown: t.unknown, Unwanted: float64(t.unknown) * set.Signals.UnknownRecipient}
+	steps = set.Reputation.AppendSteps(steps, ev) // of the recipients: they say nothing of domains
 	if !whole {
-		return set.Reputation.Steps(ev)
+		return steps
 	}
-	steps := set.Reputation.Steps(ev) // of the recipients: they say nothing of domains
 	domains := reputation.Authenticated(s.foundBy("spf"), s.foundBy("dkim"))
 	signals := reputation.Evidence{IP: ev.IP, Network: ev.Network, Domains: domains}
 	if set.Signals.Header != "" {
@@ -169,8 +170,7 @@ func (s *Session) evidenceOf(t *transaction, whole bool) []state.Step {
 		signals.Wanted += set.Signals.Correspondent
 	}
 	s.server.recent.add(Lesson{ID: t.id, IP: ev.IP, Domains: domains})
-	steps = append(steps, set.Reputation.Steps(signals)...)
-	return append(steps, reputation.Knows(domains)...)
+	return reputation.AppendKnows(set.Reputation.AppendSteps(steps, signals), domains)
 }
 
 // foundBy gives what an awaited check found.

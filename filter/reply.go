@@ -134,6 +134,7 @@ func (s *Session) edit(t *transaction, edits *Edits, tags []policy.Field, woulds
 	}
 	id := s.settings.authservID(s.conn.MTA)
 	edits.Delete = s.deletions(t, id, tags)
+	edits.Insert = make([]policy.Field, 0, 3+len(woulds)+len(tags))
 	if s.printsResults() {
 		s.room.findings = s.appendFindings(s.room.findings[:0])
 		findings := s.room.findings
@@ -183,7 +184,7 @@ func (s *Session) receivedSPF(findings []check.Finding, receiver string) []polic
 // rules add. They go from the last to the first, so that no deletion moves the number of a later one.
 func (s *Session) deletions(t *transaction, id string, tags []policy.Field) []Deletion {
 	keepResults := s.conn.trusted && s.settings.KeepFromTrusted && s.conn.role == roleMX
-	ours := s.ownFields()
+	ours := s.settings.own
 	for _, tag := range tags {
 		ours = append(ours, tag.Name)
 	}
@@ -212,11 +213,6 @@ func (s *Session) deletions(t *transaction, id string, tags []policy.Field) []De
 	return out
 }
 
-// ownFields gives the names of the fields that only we write, whatever a message says.
-func (s *Session) ownFields() []string {
-	return append([]string{fieldID, fieldWould}, s.settings.Policy.Headers()...)
-}
-
 // isOurSPF reports whether a field is a Received-SPF, where we write one: those that name us as their receiver are forged.
 func (s *Session) isOurSPF(name string) bool {
 	return s.settings.ReceivedSPF && isOneOf(name, []string{fieldSPF})
@@ -229,5 +225,5 @@ func isOneOf(name string, list []string) bool {
 
 // watches reports whether a field's name is one that may have to be removed.
 func (s *Session) watches(name string) bool {
-	return authres.IsName(name) || s.isOurSPF(name) || isOneOf(name, append(s.ownFields(), spamFlag.Name))
+	return authres.IsName(name) || s.isOurSPF(name) || isOneOf(name, s.settings.own) || isOneOf(name, []string{spamFlag.Name})
 }

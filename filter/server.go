@@ -3,6 +3,7 @@ package filter
 import (
 	"crypto/rand"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -92,6 +93,7 @@ func (s *Server) Reload(settings *Settings) {
 	}
 	settings.checks = registry(settings, memory{s.watch, s.store, s.own})
 	settings.wanted = make([]bool, len(settings.checks))
+	settings.own = slices.Clip(append([]string{fieldID, fieldWould}, p.Headers()...)) // a message's tags are added to a copy
 	settings.owner = map[string]int{}
 	settings.starting = [policy.Data + 1][]int{}
 	for i := range settings.checks {

@@ -52,6 +52,7 @@ type Settings struct {
 	countsNewcomers bool
 	owner           map[string]int // fact name -> index of the check that establishes it
 	silent          milter.Stages  // where the policy never speaks
+	own             []string       // names of the fields that only we write, whatever a message says
 }
 
 // Signals is what counts as evidence for and against a sender, with its weights.

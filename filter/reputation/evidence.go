@@ -32,8 +32,10 @@ type Evidence struct {
 }
 
 // Steps gives the steps that learn evidence; none where there is none.
-func (r Rules) Steps(e Evidence) []state.Step {
-	var out []state.Step
+func (r Rules) Steps(e Evidence) []state.Step { return r.AppendSteps(nil, e) }
+
+// AppendSteps adds the steps that learn evidence.
+func (r Rules) AppendSteps(out []state.Step, e Evidence) []state.Step {
 	weigh := func(table, key string, a, b float64) {
 		if key != "" && (a != 0 || b != 0) {
 			out = append(out, state.Step{Op: state.Weigh, Table: table, Key: key, A: a, B: b, HalfLife: r.HalfLife})
@@ -41,8 +43,10 @@ func (r Rules) Steps(e Evidence) []state.Step {
 	}
 	weigh(TableIP, e.IP, e.Wanted, e.Unwanted)
 	weigh(TableNetwork, e.Network, e.Wanted, e.Unwanted)
-	for _, domain := range widen(e.Domains) {
-		weigh(TableDomain, domain, e.Wanted, e.Unwanted)
+	if e.Wanted != 0 || e.Unwanted != 0 {
+		for _, domain := range widen(e.Domains) {
+			weigh(TableDomain, domain, e.Wanted, e.Unwanted)
+		}
 	}
 	weigh(TableAsked, e.IP, float64(e.Recipients), float64(e.Unknown))
 	return out
@@ -54,9 +58,8 @@ func Look(table, key string) state.Step { return state.Step{Op: state.Read, Tabl
 // knownFor is how long a domain is known after its last authenticated mail.
 const knownFor = 180 * 24 * time.Hour
 
-// Knows gives the steps that note domains as known to send authenticated mail.
-func Knows(domains []string) []state.Step {
-	var out []state.Step
+// AppendKnows adds the steps that note domains as known to send authenticated mail.
+func AppendKnows(out []state.Step, domains []string) []state.Step {
 	for _, d := range domains {
 		out = append(out, state.Step{Op: state.Touch, Table: TableKnown, Key: d, Keep: knownFor})
 	}

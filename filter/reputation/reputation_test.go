@@ -184,7 +184,7 @@ func TestNobodyBorrowsASuffix(t *testing.T) {
 	for _, e := range []reputation.Evidence{
 		{Domains: []string{"honest.co.test"}, Wanted: 1000}, {Domains: []string{"abuser.com.test"}, Unwanted: 1000}, {Domains: []string{"org.example"}, Wanted: 1000},
 	} {
-		s.Do(context.Background(), noon, append(rules.Steps(e), reputation.Knows(e.Domains)...))
+		s.Do(context.Background(), noon, append(rules.Steps(e), reputation.AppendKnows(nil, e.Domains)...))
 	}
 	for domain, want := range map[string]string{"honest.co.test": "good", "evil.co.test": "new", "new.com.test": "new", "sub.org.example": "neutral", "abuser.com.test": "bad"} {
 		in := &check.Input{Now: noon, Findings: func(_ context.Context, of string) []check.Finding {
@@ -205,7 +205,7 @@ func TestNobodyBorrowsASuffix(t *testing.T) {
 func TestDomainsOfAMessage(t *testing.T) {
 	s := state.NewEmbedded(1000, noon)
 	rules := reputation.Rules{HalfLife: 24 * time.Hour}
-	s.Do(context.Background(), noon, append(rules.Steps(reputation.Evidence{Domains: []string{"bank.example"}, Wanted: 100}), reputation.Knows([]string{"bank.example"})...))
+	s.Do(context.Background(), noon, append(rules.Steps(reputation.Evidence{Domains: []string{"bank.example"}, Wanted: 100}), reputation.AppendKnows(nil, []string{"bank.example"})...))
 	for name, test := range map[string]struct {
 		spf, dmarc     string // SPF's domain, DMARC's result
 		author, signer string
