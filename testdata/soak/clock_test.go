@@ -8,7 +8,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -75,23 +74,20 @@ func (p *place) steps(t *testing.T, r *rand.Rand, name string, off []time.Durati
 	says(t, p.Daemon, "all is well") // trouble of earlier faults is over
 	away, _ := p.Metric("gatepost_alarms_total", "Redis is away")
 	before := p.status(t)
-	over, rare, quick := w.sender("slow.example"), w.sender("slow.example"), w.sender("fast.example")
-	w.wants("who sends too much", over(4), "250 250 250 451")
-	w.wants("who sends little", rare(1), "250")
+	w.over, w.rare, w.quick = w.sender("slow.example"), w.sender("slow.example"), w.sender("fast.example")
+	w.wants("who sends too much", w.over(4), "250 250 250 451")
+	w.wants("who sends little", w.rare(1), "250")
 	first, idle := w.amid(), silent(t, p.Milter)
 	for i, by := range off {
 		p.clock.set(by)
 		w.when = fmt.Sprintf("while it is off by %v", by)
-		w.wants("who was over the limit", over(1), "451")
 		if i == 0 {
-			w.wants("who sends little", rare(1), "250")
-			w.wants("who sends eight messages at once", strings.Join(slices.Compact(strings.Fields(quick(8))), " "), "250 451")
-			if code := first(); code != "250" {
-				t.Errorf("%s, %s: a message that began before got %s", p.name, name, code)
-			}
+			first("a message that began before")
+			w.wants("who sends little", w.rare(1), "250")
+			codes := w.quick(8) // on a slow machine a third may come through meanwhile
+			w.wants("that two of eight messages at once come through, and one does not", fmt.Sprint(strings.HasPrefix(codes, "250 250 ") && strings.Contains(codes, "451")), "true")
 		}
-		w.wants("a new sender who sends too much", w.sender("slow.example")(4), "250 250 250 451")
-		w.resolves()
+		w.stays()
 		w.isLate(by)
 		time.Sleep(1100 * time.Millisecond) // the memory looks at the clock each second
 		says(t, p.Daemon, "all is well")
@@ -99,28 +95,19 @@ func (p *place) steps(t *testing.T, r *rand.Rand, name string, off []time.Durati
 	last := w.amid()
 	p.clock.set(0)
 	w.when = "afterwards"
-	if code := last(); code != "250" {
-		t.Errorf("%s, %s: a message that began under it got %s", p.name, name, code)
-	}
-	w.wants("who was over the limit", over(1), "451")
-	w.wants("who sends little", rare(1), "250")
-	w.wants("a new sender who sends too much", w.sender("slow.example")(4), "250 250 250 451")
-	w.resolves()
+	last("a message that began under it")
+	w.wants("who sends little", w.rare(1), "250")
+	w.stays()
 	time.Sleep(drained)
-	w.wants("who sent too much, some seconds later", quick(1), "250")
+	w.wants("who sent too much, some seconds later", w.quick(1), "250")
 	if strings.Contains(name, "hour") { // it takes ten seconds
 		idle(p.name + ", " + name)
 	}
 	says(t, p.Daemon, "all is well")
-	for n := 0; p.redis == nil && p.status(t) != before; n++ { // the memory looks at the clock each second; one in a Redis has a clock of its own
-		if n == 20 {
-			t.Errorf("%s, %s: status was %+v and is %+v", p.name, name, before, p.status(t))
-			break
-		}
-		time.Sleep(250 * time.Millisecond)
-	}
+	w.stands(before)
 	if again, _ := p.Metric("gatepost_alarms_total", "Redis is away"); again != away {
-		w.wrong = nil // what the limits had counted is on two sides then
+		t.Logf("%s, %s: Redis was away for a moment, what the limits had counted is on two sides: their answers are not judged", p.name, name)
+		return
 	}
 	for _, one := range w.wrong {
 		t.Error(one)
@@ -133,10 +120,30 @@ const drained = 5 * time.Second
 // witness sends mail around the steps of a clock, and notes which answers are wrong.
 type witness struct {
 	*place
-	t          *testing.T
-	r          *rand.Rand
-	name, when string   // the fault, and how far it is
-	wrong      []string // answers of limits
+	t                 *testing.T
+	r                 *rand.Rand
+	name, when        string             // the fault, and how far it is
+	over, rare, quick func(n int) string // senders: one over its limit, one that never is, one that is for some seconds
+	wrong             []string           // answers of limits
+}
+
+// stays wants what holds at any time: who is over a limit is stopped, also one who is new, and DNS has its results.
+func (w *witness) stays() {
+	w.wants("who was over the limit", w.over(1), "451")
+	w.wants("a new sender who sends too much", w.sender("slow.example")(4), "250 250 250 451")
+	w.resolves()
+}
+
+// stands waits until status says again what it said before: the memory looks at the clock each second. One in a Redis has a clock of its own.
+func (w *witness) stands(before standing) {
+	now := before
+	for range 20 {
+		if now = w.status(w.t); now == before || w.redis != nil {
+			return
+		}
+		time.Sleep(250 * time.Millisecond)
+	}
+	w.t.Errorf("%s, %s: status was %+v and is %+v", w.place.name, w.name, before, now)
 }
 
 func (w *witness) wants(what, have, want string) {
@@ -179,8 +186,8 @@ func (w *witness) sends(m Mail) Answer {
 	return a
 }
 
-// amid begins a message and stays in its midst until the function that it gives is called, which gives its code.
-func (w *witness) amid() (end func() string) {
+// amid begins a message and stays in its midst until the function that it gives is called, which wants it taken.
+func (w *witness) amid() (end func(what string)) {
 	there, goOn, code := make(chan struct{}), make(chan struct{}), make(chan uint16, 1)
 	var once sync.Once
 	reached := func() { once.Do(func() { close(there) }) }
@@ -194,9 +201,11 @@ func (w *witness) amid() (end func() string) {
 		code <- w.sends(m).Code
 	}()
 	<-there
-	return func() string {
+	return func(what string) {
 		close(goOn)
-		return fmt.Sprint(<-code)
+		if got := <-code; got != 250 {
+			w.t.Errorf("%s, %s, %s: %s got %d", w.place.name, w.name, w.when, what, got)
+		}
 	}
 }
 
