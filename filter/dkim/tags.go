@@ -66,7 +66,17 @@ func hasControl(text string) bool {
 }
 
 // trim drops folding white space at both ends.
-func trim(s string) string { return strings.Trim(s, " \t\r\n") }
+func trim(s string) string {
+	for s != "" && isSpace(s[0]) {
+		s = s[1:]
+	}
+	for s != "" && isSpace(s[len(s)-1]) {
+		s = s[:len(s)-1]
+	}
+	return s
+}
+
+func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\r' || c == '\n' }
 
 // isTagName: ALPHA *ALNUMPUNC (RFC 6376 3.2).
 func isTagName(name string) bool {
@@ -81,18 +91,21 @@ func isTagName(name string) bool {
 
 // unspace drops all white space, as base64 values are folded anywhere.
 func unspace(s string) string {
-	if !strings.ContainsAny(s, " \t\r\n") {
+	var b strings.Builder
+	written := 0 // of s, into b
+	for i := range len(s) {
+		if !isSpace(s[i]) {
+			continue
+		}
+		if b.Cap() == 0 {
+			b.Grow(len(s))
+		}
+		b.WriteString(s[written:i])
+		written = i + 1
+	}
+	if written == 0 {
 		return s
 	}
-	var b strings.Builder
-	b.Grow(len(s))
-	for {
-		i := strings.IndexAny(s, " \t\r\n")
-		if i < 0 {
-			b.WriteString(s)
-			return b.String()
-		}
-		b.WriteString(s[:i])
-		s = s[i+1:]
-	}
+	b.WriteString(s[written:])
+	return b.String()
 }
