@@ -109,14 +109,31 @@ func FuzzBody(f *testing.F) {
 		r := rand.New(rand.NewPCG(seed, 2))
 		for _, c := range []Canon{Simple, Relaxed} {
 			want := sha256.Sum256([]byte(reference(c, body)))
-			for range 3 {
+			for i := range 4 {
 				chunks := []int{1 + r.IntN(5), 1 + r.IntN(40), 1 + r.IntN(3), 1 + r.IntN(400)}
+				if i == 0 {
+					chunks = []int{1 << 16} // as most bodies come
+				}
 				if got := hashOf(c, body, -1, chunks); !bytes.Equal(got.Digest(), want[:]) {
 					t.Fatalf("canonicalization %d, chunks %v: %q is not hashed as %q", c, chunks, body, reference(c, body))
 				}
 			}
 		}
 	})
+}
+
+// TestLongBodies: what relaxed form changes is found wherever it stands in a long chunk.
+func TestLongBodies(t *testing.T) {
+	line := strings.Repeat("words of a line of text ", 30) // over 700 bytes
+	for _, piece := range []string{"\t", "  ", " \r\n", " \r", "\t\r\n", "\r\n\r\n", " !", " ! ", " \t"} {
+		for at := range len(line) {
+			body := line[:at] + piece + line[at:]
+			want := sha256.Sum256([]byte(reference(Relaxed, body)))
+			if got := hashOf(Relaxed, body, -1, []int{1 << 16}); !bytes.Equal(got.Digest(), want[:]) {
+				t.Fatalf("%q at byte %d is not hashed as the reference has it", piece, at)
+			}
+		}
+	}
 }
 
 func BenchmarkBody(b *testing.B) {
