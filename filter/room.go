@@ -24,6 +24,7 @@ type room struct {
 
 	// For the message, and for the connection.
 	transaction transaction
+	connection  connection
 	runs        runs
 	putOff      []state.Step
 	readings    []history.Reading
@@ -45,13 +46,14 @@ func (r *room) leaveMessage() {
 
 // leaveRoom gives the room to a session to come, with nothing in it of this one.
 func (s *Session) leaveRoom() {
-	r := s.room
-	s.room = nil
+	r, c := s.room, s.conn
+	s.room, s.conn = nil, nil
 	if r.lent {
 		return
 	}
 	r.runs.wipe()
-	r.putOff, r.readings = wiped(s.conn.putOff), wiped(s.conn.trail.readings)
+	r.putOff, r.readings = wiped(c.putOff), wiped(c.trail.readings)
+	r.connection = connection{}
 	r.steps, r.ready, r.recalled = wiped(r.steps), wiped(r.ready), recalled{}
 	s.server.rooms.Put(r)
 }

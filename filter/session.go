@@ -16,7 +16,7 @@ type Session struct {
 	server   *Server
 	settings *Settings // those under which the session began; a reload does not touch it
 	log      *slog.Logger
-	conn     connection
+	conn     *connection  // nil outside of one
 	msg      *transaction // nil outside of a message
 	told     bool         // some record tells what was decided, so that the end of the session has nothing to add
 	past     *past        // the record that is decided again; nil for a session that is under way
@@ -53,12 +53,13 @@ type connection struct {
 
 // Connect begins the session.
 func (s *Session) Connect(c Client) Response {
-	if s.conn.evidence != nil { // the MTA did not tell the end of the one before
+	if s.conn != nil { // the MTA did not tell the end of the one before
 		s.Close()
 	}
 	set := s.settings
 	s.enterRoom()
-	s.conn = connection{Client: c, id: s.newID(), now: s.present(), evidence: s.server.newEvidence(set.Policy), walk: set.Policy.NewWalk(), putOff: s.room.putOff}
+	s.conn = &s.room.connection
+	*s.conn = connection{Client: c, id: s.newID(), now: s.present(), evidence: s.server.newEvidence(set.Policy), walk: set.Policy.NewWalk(), putOff: s.room.putOff}
 	s.conn.paused = s.pausedAt(s.conn.now)
 	s.conn.trail.event()
 	s.conn.runs = s.room.runs.of(len(s.settings.checks))
@@ -78,7 +79,7 @@ func (s *Session) Connect(c Client) Response {
 }
 
 func (s *Session) publishClient() {
-	c, e := &s.conn, s.conn.evidence
+	c, e := s.conn, s.conn.evidence
 	c.trusted = c.trusted && !c.relay
 	if c.Addr.IsValid() {
 		c.ip, c.network = c.Addr.String(), s.settings.networkOf(c.Addr)
@@ -108,7 +109,7 @@ func (s *Session) publishHelo(name string, at policy.Stage) {
 
 // Helo takes HELO or EHLO. A second one, after STARTTLS, starts anew from what was known at connect (RFC 3207 4.2).
 func (s *Session) Helo(name string, tls TLS) Response {
-	c := &s.conn
+	c := s.conn
 	s.Abort()
 	c.evidence.ForgetHelo()
 	if c.atStart == nil {
@@ -130,7 +131,7 @@ func (s *Session) Helo(name string, tls TLS) Response {
 // Mail begins a message. A message that was under way without an end is dropped, as by RSET.
 func (s *Session) Mail(from Sender) Response {
 	s.Abort()
-	c := &s.conn
+	c := s.conn
 	if from.TLS == (TLS{}) {
 		from.TLS = c.tls
 	}
@@ -362,7 +363,7 @@ func (s *Session) drop() {
 
 // Close ends the session, however it ended.
 func (s *Session) Close() {
-	if s.conn.evidence == nil {
+	if s.conn == nil {
 		return
 	}
 	if s.msg == nil && !s.told {
@@ -381,5 +382,4 @@ func (s *Session) Close() {
 	s.conn.walk.Release()
 	s.conn.evidence.Release()
 	s.leaveRoom()
-	s.conn = connection{}
 }

@@ -176,7 +176,7 @@ func (s *Session) keepMessage(t *transaction, whole bool) {
 
 // newRecord gives a record of the connection alone.
 func (s *Session) newRecord() *history.Record {
-	c, r := &s.conn, &history.Record{}
+	c, r := s.conn, &history.Record{}
 	if lender, lends := s.server.history.(lender); lends {
 		r = lender.Spare()
 	}
