@@ -7,7 +7,7 @@
 //	                                                                                       `-> log, metrics, history
 //
 // server.go holds what all sessions share, session.go turns milter events into facts, collect.go runs the checks, registry.go lists
-// them, room.go is the memory that sessions use one after the other, reply.go turns a decision into replies and header edits. trail.go notes what the history keeps; past.go and replay.go have the session
-// decide a record again, explain.go says why it ended as it did. A newcomer reads on in policy/decide.go, registry.go and
-// iprev/check.go.
+// them, room.go is the memory that sessions use one after the other, reply.go turns a decision into replies and header edits. trail.go
+// notes what the history keeps; past.go and replay.go have the session decide a record again, explain.go says why it ended as it did. A
+// newcomer reads on in policy/decide.go, registry.go and iprev/check.go.
 package filter

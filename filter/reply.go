@@ -136,15 +136,13 @@ func (s *Session) edit(t *transaction, edits *Edits, tags []policy.Field, woulds
 	edits.Delete = s.deletions(t, id, tags)
 	edits.Insert = make([]policy.Field, 0, 3+len(woulds)+len(tags))
 	if s.printsResults() {
-		s.room.findings = s.appendFindings(s.room.findings[:0])
-		findings := s.room.findings
-		s.room.results = authres.AppendFindings(s.room.results[:0], withoutSilentHelo(findings))
-		edits.Insert = append(edits.Insert, policy.Field{Name: fieldResults, Value: authres.Format(authres.Field{ID: id, Results: s.room.results})})
+		t.findings = s.appendFindings(t.findings[:0])
+		findings := t.findings
+		t.results = authres.AppendFindings(t.results[:0], withoutSilentHelo(findings))
+		edits.Insert = append(edits.Insert, policy.Field{Name: fieldResults, Value: authres.Format(authres.Field{ID: id, Results: t.results})})
 		if s.settings.ReceivedSPF {
 			edits.Insert = append(edits.Insert, s.receivedSPF(findings, id)...)
 		}
-		clear(s.room.findings) // the room is kept, what it refers to is not
-		clear(s.room.results)
 	}
 	edits.Insert = append(edits.Insert, policy.Field{Name: fieldID, Value: t.id})
 	for _, w := range woulds {

@@ -1,7 +1,6 @@
 package filter
 
 import (
-	"gatepost.example/filter/authres"
 	"gatepost.example/filter/check"
 	"gatepost.example/filter/history"
 	"gatepost.example/filter/state"
@@ -13,21 +12,18 @@ type room struct {
 	lent bool // to work on a goroutine of its own, which reads it for as long as it likes: no other session gets it
 
 	// For no longer than the function that fills them.
-	steps    []state.Step
-	ready    []question
-	findings []check.Finding
-	results  []authres.Result
-	input    check.Input
+	steps []state.Step
+	ready []question
+	input check.Input
 
 	// For the stage, and for the work that began there.
 	recalled recalled
 
-	// For the message, and for the connection.
-	transaction transaction
-	connection  connection
-	runs        runs
-	putOff      []state.Step
-	readings    []history.Reading
+	// For the connection.
+	connection connection
+	runs       runs
+	putOff     []state.Step
+	readings   []history.Reading
 }
 
 // enterRoom makes sure that the session has a room that nobody else reads.
@@ -37,10 +33,11 @@ func (s *Session) enterRoom() {
 	}
 }
 
-// leaveMessage makes the room ready for the next message of the session.
-func (r *room) leaveMessage() {
-	if !r.lent {
-		r.transaction.wipe()
+// endMessage gives the memory of a message to one to come, of whatever session. It is not for an idle session to hold.
+func (s *Session) endMessage(t *transaction) {
+	if !s.room.lent {
+		t.wipe()
+		s.server.transactions.Put(t)
 	}
 }
 

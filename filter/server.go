@@ -21,26 +21,27 @@ import (
 
 // Server is what all sessions share: the settings in force, the checks, the resolver.
 type Server struct {
-	settings atomic.Pointer[Settings]
-	resolver resolve.Resolver
-	watch    *dnsbl.Watch
-	store    state.Store
-	own      *correspondent.Own
-	recent   recent
-	probes   probes
-	leases   leases
-	overflow overflow
-	metrics  *metric.Metrics
-	given    map[string]policy.Value
-	log      *slog.Logger
-	now      func() time.Time
-	newID    func() string
-	onRecord func(Record)
-	pause    atomic.Pointer[time.Time] // until when everything is accepted; nil for never
-	history  Keeper
-	rooms    sync.Pool                              // *room
-	attrs    sync.Pool                              // *[]slog.Attr, wiped, for lines of the log
-	withheld func(name string, v policy.Value) bool // of records that are decided again; nil for nothing
+	settings     atomic.Pointer[Settings]
+	resolver     resolve.Resolver
+	watch        *dnsbl.Watch
+	store        state.Store
+	own          *correspondent.Own
+	recent       recent
+	probes       probes
+	leases       leases
+	overflow     overflow
+	metrics      *metric.Metrics
+	given        map[string]policy.Value
+	log          *slog.Logger
+	now          func() time.Time
+	newID        func() string
+	onRecord     func(Record)
+	pause        atomic.Pointer[time.Time] // until when everything is accepted; nil for never
+	history      Keeper
+	rooms        sync.Pool                              // *room
+	transactions sync.Pool                              // *transaction
+	attrs        sync.Pool                              // *[]slog.Attr, wiped, for lines of the log
+	withheld     func(name string, v policy.Value) bool // of records that are decided again; nil for nothing
 
 	mu     sync.Mutex
 	warned map[string]bool
@@ -69,7 +70,7 @@ type Keeper interface {
 func NewServer(settings *Settings, d Deps) *Server {
 	s := &Server{
 		resolver: d.Resolver, watch: d.Watch, store: d.Store, given: d.Given, log: d.Log, now: d.Now, newID: d.NewID, onRecord: d.OnRecord, metrics: d.Metrics, history: d.History,
-		warned: map[string]bool{}, rooms: sync.Pool{New: func() any { return new(room) }}, attrs: sync.Pool{New: newAttrs},
+		warned: map[string]bool{}, rooms: sync.Pool{New: func() any { return new(room) }}, transactions: sync.Pool{New: func() any { return new(transaction) }}, attrs: sync.Pool{New: newAttrs},
 	}
 	if s.now == nil {
 		s.now = time.Now

@@ -351,8 +351,8 @@ func (s *Session) drop() {
 		s.msg.body.Close()
 	}
 	s.msg.recipients.Release()
+	s.endMessage(s.msg)
 	s.msg = nil
-	s.room.leaveMessage()
 	s.conn.evidence.Forget(policy.OfMessage)
 	if s.conn.relay { // the next message has another client
 		s.conn.evidence.Release()

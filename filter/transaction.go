@@ -4,6 +4,8 @@ import (
 	"strings"
 	"time"
 
+	"gatepost.example/filter/authres"
+	"gatepost.example/filter/check"
 	"gatepost.example/filter/message"
 	"gatepost.example/policy"
 )
@@ -32,6 +34,8 @@ type transaction struct {
 	queueID      string
 	trail        messageTrail
 
+	findings []check.Finding  // memory for a while
+	results  []authres.Result // the same
 	runs
 }
 
@@ -40,7 +44,7 @@ const maxLogged = 5
 
 func newTransaction(s *Session, from Sender) *transaction {
 	s.enterRoom()
-	t := &s.room.transaction
+	t := s.server.transactions.Get().(*transaction)
 	t.id, t.now, t.from, t.senderDomain, t.queueID = s.newID(), s.present(), from, mailDomain(from.Address), from.QueueID
 	t.walk, t.runs = s.conn.walk.Clone(), t.runs.of(len(s.settings.checks))
 	if t.header == nil {
@@ -63,7 +67,7 @@ func (t *transaction) wipe() {
 	}
 	*t = transaction{
 		header: t.header.Again(), bodies: t.body.Again(),
-		runs: t.runs, all: wiped(t.all), taken: wiped(t.taken),
+		runs: t.runs, findings: wiped(t.findings), results: wiped(t.results), all: wiped(t.all), taken: wiped(t.taken),
 		trail: messageTrail{recipients: wiped(t.trail.recipients), readings: wiped(t.trail.readings), lines: wiped(t.trail.lines)},
 	}
 }
