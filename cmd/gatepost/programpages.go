@@ -29,20 +29,23 @@ func releaseProgram() {
 	}
 }
 
-// cleanMappings gives the mappings of a file, as proc_pid_smaps(5) shows them, that cannot be written and of which no page was: what
-// they hold stands in the file.
+// cleanMappings gives the mappings of a file, as proc_pid_smaps(5) shows them, that cannot be written and of which no page was, in memory or in swap:
+// what they hold stands in the file. In a program that may lie anywhere the loader writes addresses into such parts, and shuts them then.
 func cleanMappings(lines *bufio.Scanner, file string) []mapping {
 	var out []mapping
 	var now mapping
+	clean := false // of those in memory no page was written
 	for lines.Scan() {
 		fields := strings.Fields(lines.Text())
 		switch {
 		case len(fields) >= 5 && strings.Contains(fields[0], "-"):
-			now = mapping{}
+			now, clean = mapping{}, false
 			if len(fields) == 6 && fields[5] == file && (fields[1] == "r--p" || fields[1] == "r-xp") {
 				now = rangeOf(fields[0])
 			}
-		case len(fields) == 3 && fields[0] == "Anonymous:" && fields[1] == "0" && now.to > now.from:
+		case len(fields) == 3 && fields[0] == "Anonymous:":
+			clean = fields[1] == "0"
+		case len(fields) == 3 && fields[0] == "Swap:" && fields[1] == "0" && clean && now.to > now.from:
 			out = append(out, now)
 		}
 	}

@@ -195,7 +195,8 @@ const pieceSize = 4096
 type stream struct {
 	out  *Outlet
 	to   io.Writer
-	file *os.File // to, where it may have to be waited for: a pipe, a socket, a terminal; nil otherwise
+	file *os.File // to, where it may have to be waited for: a pipe or a socket; nil otherwise
+	slow bool     // to is a terminal: one with room for a byte may let a line wait
 }
 
 // Stream gives a writer of lines to w. A line is written at once, before Write ends, as long as w takes it without a wait: a process that is killed has
@@ -205,7 +206,7 @@ func (o *Outlet) Stream(w io.Writer) io.Writer {
 	if isFile && isRegular(file) {
 		file = nil // there is nothing to ask: it always takes a line (poll(2))
 	}
-	return &stream{out: o, to: w, file: file}
+	return &stream{out: o, to: w, file: file, slow: isTerminal(w)}
 }
 
 func isRegular(file *os.File) bool {
@@ -259,8 +260,8 @@ func (s *stream) later(line []byte) waiting {
 
 // takes reports whether a piece can be written without a wait (poll(2)).
 func (s *stream) takes() bool {
-	if s.file == nil {
-		return true
+	if s.file == nil || s.slow {
+		return !s.slow
 	}
 	n, err := unix.Poll([]unix.PollFd{{Fd: int32(s.file.Fd()), Events: unix.POLLOUT}}, 0)
 	return n > 0 || err != nil && err != unix.EINTR

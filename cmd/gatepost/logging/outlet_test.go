@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // pipe gives an outlet into a pipe whose queue is small, and the end that somebody reads.
@@ -119,6 +121,50 @@ func TestALineIsOutAtOnce(t *testing.T) {
 		if got, err := os.ReadFile(file.Name()); err != nil || string(got) != want {
 			t.Errorf("the file has %d bytes, want %d: %v", len(got), len(want), err)
 		}
+	}
+}
+
+// terminal gives a terminal that nobody reads.
+func terminal(t *testing.T) *os.File {
+	t.Helper()
+	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { master.Close() })
+	if err := unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0); err != nil {
+		t.Fatal(err)
+	}
+	n, err := unix.IoctlGetInt(int(master.Fd()), unix.TIOCGPTN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	slave, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slave
+}
+
+// TestTerminalHangs: a terminal that takes a few bytes and then none, as one behind a broken connection, stops nobody.
+func TestTerminalHangs(t *testing.T) {
+	out := NewOutlet()
+	out.size, out.patience = 20_000, 50*time.Millisecond
+	w := out.Stream(terminal(t))
+	done := make(chan Trouble)
+	go func() {
+		for range 1000 {
+			fmt.Fprintln(w, strings.Repeat("x", 300))
+		}
+		done <- out.Trouble()
+	}()
+	select {
+	case now := <-done:
+		if now.Lost == 0 || now.Why != "nobody reads it" {
+			t.Errorf("%+v", now)
+		}
+	case <-time.After(time.Minute):
+		t.Fatal("whoever logs waits for the terminal")
 	}
 }
 
