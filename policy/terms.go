@@ -68,7 +68,7 @@ func alsoTrueOf(f Fact, function, text string) string {
 }
 
 // leastSize is a number of bytes below which hardly a message is, its header alone being longer.
-const leastSize = 1024
+const leastSize = 256
 
 // megabytes says of a comparison of message.size with a small number that the number was hardly meant in bytes; "" for any other call.
 func (a *analysis) megabytes(call ast.CallExpr) string {
@@ -88,7 +88,7 @@ func (a *analysis) megabytes(call ast.CallExpr) string {
 	if !isInt || n < 1 || n >= leastSize {
 		return ""
 	}
-	return fmt.Sprintf("message.size is in bytes, and no mail has as few as %d; %d MB are message.size %s %d",
+	return fmt.Sprintf("message.size is in bytes, and hardly a mail has as few as %d; %d MB are message.size %s %d",
 		n, n, strings.Trim(operator, "_"), n*1_000_000)
 }
 
