@@ -83,14 +83,8 @@ func (s *Session) wants(i int) bool {
 	return slices.Contains(s.settings.wanted[i:], true)
 }
 
-// settled reports whether the rules have decided already: no check can change anything.
-func (s *Session) settled() bool {
-	if s.msg != nil {
-		_, decided := s.msg.walk.Decision()
-		return decided
-	}
-	return false
-}
+// settled reports whether the rules have decided already, those that tag or only watch above the decision too: no check can change anything.
+func (s *Session) settled() bool { return s.msg != nil && s.msg.walk.Settled() }
 
 // printsResults reports whether the message gets Authentication-Results: a stranger's mail does. What our users and machines send goes
 // out to the world and gets none, on whatever port a user logs in.

@@ -204,6 +204,20 @@ func (w *Walk) decide(i int, at Stage) {
 // Decision gives what was decided, and whether anything was.
 func (w *Walk) Decision() (Decision, bool) { return w.decision, w.decided }
 
+// Settled reports whether something was decided, no rule above it is open, and no field that such a rule adds tells of facts: nothing that is still
+// to come changes what the walk says.
+func (w *Walk) Settled() bool {
+	if !w.decided || w.from < w.decision.index {
+		return false
+	}
+	for i, r := range w.policy.rules[:w.decision.index] {
+		if w.rules[i].truth == yes && slices.ContainsFunc(r.header, func(h headerTemplate) bool { return h.value.tells() }) {
+			return false
+		}
+	}
+	return true
+}
+
 // MayWait reports whether a step at this stage may wait for checks: only where an answer can be spoken then. Before RCPT that is
 // while a rule that speaks where it is decided (at_once, or delay_reject off) can be reached, and no rule about the recipient stands
 // above it.

@@ -3,6 +3,7 @@ package policy
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -160,6 +161,11 @@ func parseTemplate(source string) (template, error) {
 		at = open + end + 1
 	}
 	return t, nil
+}
+
+// tells reports whether the text has a placeholder for a fact.
+func (t template) tells() bool {
+	return slices.ContainsFunc(t.parts, func(p templatePart) bool { return p.fact != "" && p.fact != "id" })
 }
 
 func (t template) fill(e *Evidence, id string) string {
