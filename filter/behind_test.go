@@ -5,11 +5,15 @@ import (
 	"crypto/sha256"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
+	"gatepost.example/filter/limit"
 	"gatepost.example/filter/resolve"
+	"gatepost.example/filter/state"
 	"gatepost.example/policy/policyfile"
 )
 
@@ -92,5 +96,54 @@ reply = "550 5.7.1 not two"
 	}
 	if len(records) != 1 || len(records[0].Harsher) != 1 || records[0].Harsher[0].Rule != "second" {
 		t.Errorf("got %+v", records)
+	}
+}
+
+// brokenAt is a memory that panics when it is asked about a table.
+type brokenAt struct {
+	state.Store
+	table string
+}
+
+// Do implements state.Store.
+func (b brokenAt) Do(ctx context.Context, now time.Time, steps []state.Step) []state.Result {
+	if slices.ContainsFunc(steps, func(s state.Step) bool { return s.Table == b.table }) {
+		panic("the memory is broken")
+	}
+	return b.Store.Do(ctx, now, steps)
+}
+
+// TestPanicBehind: a session that ends in mid-message ends as a whole, whatever panics where the rules are asked about recipients: it does not count as
+// open for ever.
+func TestPanicBehind(t *testing.T) {
+	s := newSite(t, `
+[[limit]]
+name = "open"
+count = "sessions"
+per = ["client.ip"]
+at_most = 5
+[[limit]]
+name = "boxes"
+count = "recipients"
+per = ["rcpt.address"]
+rate = "5/1h"
+[[rule]]
+name = "many"
+when = 'over.open || over.boxes || sender.mx == "none"'
+reply = "450 4.7.1 no"
+`)
+	s.server.resolver = &slow{zone: atHand{s.server.resolver}, atHand: func(string) bool { return false }}
+	s.server.store = brokenAt{s.store, limit.Table("boxes")}
+	s.server.Pause(s.now.Add(time.Hour))
+	session, _ := s.open("192.0.2.1")
+	session.Mail(Sender{Address: "a@example.org"})
+	session.Rcpt(to("u@example.net")[0])
+	if len(session.msg.behind) == 0 {
+		t.Fatal("the recipient did not fall behind")
+	}
+	session.Close()
+	open, err := s.store.Entries(t.Context(), s.now, limit.Table("open"), "", 10)
+	if err != nil || len(open) > 0 || len(s.server.leases.all()) > 0 {
+		t.Errorf("open sessions: %+v, %+v, %v", open, s.server.leases.all(), err)
 	}
 }

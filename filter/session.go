@@ -327,7 +327,7 @@ func (s *Session) Abort() {
 	if s.msg == nil {
 		return
 	}
-	s.catchUp()
+	s.guarded("what the rules say of recipients", s.catchUp)
 	s.leaveMessage(s.msg)
 	s.guarded("what a message says for later", func() { s.learn(s.msg, false) })
 	s.guarded("the record of a message", func() { s.keepMessage(s.msg, false) })
