@@ -129,6 +129,6 @@ func several(kinds []Kind) string {
 var kindWords = map[Kind]struct{ one, many, remedy string }{
 	KindIP:      {"network", "networks", "put networks into it, or ask for a name, as in sender.domain or client.name"},
 	KindAddress: {"address or domain", "addresses", "put addresses or domains into it, or ask for another fact"},
-	KindDomain:  {"domain", "domains", "put domains into it, or ask for an address, as in sender.address or client.ip"},
+	KindDomain:  {"domain", "domains", "put domains into it, which have a dot (compare other names by ==), or ask for an address, as in sender.address or client.ip"},
 	KindUser:    {"user", "users", `put users into it, where one whose name has a dot or @ is written "user:NAME"`},
 }

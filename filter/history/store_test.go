@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -432,6 +433,41 @@ func TestClockYearsAhead(t *testing.T) {
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// TestClockWasAhead: of what was recorded behind a clock that was weeks ahead for a while everything goes that is older than keep, rows too; what seems
+// to be from the future waits for it.
+func TestClockWasAhead(t *testing.T) {
+	const day = 24 * time.Hour
+	now := atStart
+	s, path, _ := openTest(t, func(c *Config) { c.Now = func() time.Time { return now } })
+	s.Close()
+	for i, at := range []time.Duration{60 * day, 0, 40 * day} {
+		now = atStart.Add(at)
+		s, err := Open(s.config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		close(s.stop)
+		<-s.ended // the test commits by itself
+		s.stop, s.ended, s.expired = make(chan struct{}), closedChannel(), time.Time{}
+		record := fullRecord(i)
+		record.Time = now
+		now = now.Add(2 * time.Hour) // nothing is spared any more
+		if err := s.write([]added{{record, nil}}); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var left []string
+	if err := reader(t, path).Rows(context.Background(), Filter{Oldest: true}, func(row *Row) bool { left = append(left, row.ID); return true }); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"AAAA-0000", "AAAA-0002"}; !slices.Equal(left, want) {
+		t.Errorf("left are %v, want %v", left, want)
 	}
 }
 

@@ -195,9 +195,15 @@ const deleteMost = 200
 
 // expire deletes the oldest blocks: those that ended before a time, and those beyond the size.
 func (w *writing) expire(before time.Time) error {
-	if _, err := w.tx.ExecContext(w.ctx, "DELETE FROM block WHERE id IN (SELECT id FROM block WHERE last < ? AND id <> ? ORDER BY id LIMIT ?)",
-		before.UnixMilli(), w.openID(), deleteMost); err != nil {
-		return err
+	// The rows go with their blocks here: under a clock that was set back a block before them may be newer, and sweep leaves what is behind the first.
+	const old = "(SELECT id FROM block WHERE last < ? AND id <> ? ORDER BY id LIMIT ?)"
+	for _, deletes := range []string{
+		"DELETE FROM record WHERE seq IN (SELECT seq FROM block AS b CROSS JOIN record ON seq BETWEEN b.row AND b.row + b.records - 1 WHERE b.id IN " + old + ")",
+		"DELETE FROM block WHERE id IN " + old,
+	} {
+		if _, err := w.tx.ExecContext(w.ctx, deletes, before.UnixMilli(), w.openID(), deleteMost); err != nil {
+			return err
+		}
 	}
 	for range deleteMost {
 		over, err := w.over()
