@@ -35,7 +35,7 @@ func (l *looks) leapt(now time.Time) bool {
 // oldest gives the time before which a record's time is over.
 func (s *Store) oldest(now time.Time) time.Time {
 	if s.looks.leapt(now) {
-		s.config.Log.Warn("the clock has leapt ahead: no record of the history is deleted for its age for an hour", "to", now.UTC().Format(time.RFC3339))
+		s.config.Log.Warn("the clock has leapt ahead, or the machine slept: no record of the history is deleted for its age for an hour", "to", now.UTC().Format(time.RFC3339))
 	}
 	if now.Before(s.looks.spared) {
 		return time.Time{}
