@@ -73,17 +73,18 @@ func (s *Session) wants(i int) bool {
 	if s.printsResults() && s.settings.checks[i].prints {
 		return true
 	}
+	wanted := s.settings.wanted
 	if s.settled() {
-		return false
+		wanted = s.settings.counted
 	}
 	if s.printsResults() {
-		return s.settings.wanted[i]
+		return wanted[i]
 	}
-	// A later check that rules read may wait for this one.
-	return slices.Contains(s.settings.wanted[i:], true)
+	// A later check that is read may wait for this one.
+	return slices.Contains(wanted[i:], true)
 }
 
-// settled reports whether the rules have decided already, those that tag or only watch above the decision too: no check can change anything.
+// settled reports whether the rules have decided already, those that tag or only watch above the decision too: no check can change what they say.
 func (s *Session) settled() bool { return s.msg != nil && s.msg.walk.Settled() }
 
 // printsResults reports whether the message gets Authentication-Results: a stranger's mail does. What our users and machines send goes

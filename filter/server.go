@@ -93,7 +93,7 @@ func (s *Server) Reload(settings *Settings) {
 		Connect: !p.Delivers(policy.Connect), Helo: !p.Delivers(policy.Helo), Mail: !p.Delivers(policy.Mail), Rcpt: !p.Delivers(policy.Rcpt),
 	}
 	settings.checks = registry(settings, memory{s.watch, s.store, s.own})
-	settings.wanted = make([]bool, len(settings.checks))
+	settings.wanted, settings.counted = make([]bool, len(settings.checks)), make([]bool, len(settings.checks))
 	settings.own = slices.Clip(append([]string{fieldID, fieldWould}, p.Headers()...)) // a message's tags are added to a copy
 	settings.owner = map[string]int{}
 	settings.starting = [policy.Data + 1][]int{}
@@ -115,7 +115,7 @@ func (s *Server) Reload(settings *Settings) {
 		settings.countsNewcomers = settings.countsNewcomers || l.Count == policyfile.CountFirstTime
 		for _, name := range append(l.needs(), l.Per...) {
 			if owner, isCheck := settings.owner[name]; isCheck {
-				settings.wanted[owner] = true
+				settings.wanted[owner], settings.counted[owner] = true, true
 			}
 		}
 	}

@@ -43,8 +43,9 @@ type Settings struct {
 
 	Kept *history.Policy // as the history knows it
 
-	checks []entry // the registry for this policy
-	wanted []bool  // for each of them: a rule reads a fact of the check
+	checks  []entry // the registry for this policy
+	wanted  []bool  // for each of them: a rule reads a fact of the check
+	counted []bool  // the same: a limit does, which counts whatever the rules decide
 	// starting lists the checks that start at each stage.
 	starting [policy.Data + 1][]int
 	limits   []boundLimit

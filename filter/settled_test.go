@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"gatepost.example/filter/history"
+	"gatepost.example/filter/limit"
 	"gatepost.example/filter/resolve"
 	"gatepost.example/filter/resolve/resolvetest"
 )
@@ -64,6 +65,37 @@ func TestTagsAboveADecision(t *testing.T) {
 					t.Errorf("%s, %s: message %d: again %+v, was %+v", mode, how, i+1, again, r.Lines)
 				}
 			}
+		}
+	}
+}
+
+// TestLimitsCountWhatIsDecided: a limit whose condition names what only the end of the header tells counts a message also where a rule has decided
+// before.
+func TestLimitsCountWhatIsDecided(t *testing.T) {
+	for _, list := range []string{"example.org", "other.example"} {
+		s := newSite(t, `
+[list]
+allow = ["`+list+`"]
+[[limit]]
+name = "known"
+count = "messages"
+per = ["client.ip"]
+rate = "5/1h"
+when = 'author.known'
+[[rule]]
+name = "allowed"
+when = 'sender.domain in list.allow'
+action = "accept"
+[[rule]]
+name = "over"
+when = 'over.known'
+reply = "450 4.7.1 later"
+`)
+		for range 3 { // the first makes the author known
+			s.visit("192.0.2.1", "", "u@example.net")
+		}
+		if level, err := s.store.Entries(t.Context(), s.now, limit.Table("known"), "", 10); err != nil || len(level) != 1 || level[0].Cell.A != 2 {
+			t.Errorf("with %s allowed the limit has counted %+v, %v", list, level, err)
 		}
 	}
 }
