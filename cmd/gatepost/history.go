@@ -139,17 +139,26 @@ func ruleOf(row *history.Row) string {
 	return row.Rule
 }
 
-// list prints the rows, the newest first.
+// list prints the rows, the newest first, and says so where there are older ones.
 func (o *historyOptions) list(c *cobra.Command, r *history.Reader) error {
 	rows, texts := []history.Row{}, []string{}
-	err := r.Rows(c.Context(), o.filter, func(row *history.Row) bool {
+	f, more := o.filter, false
+	f.Most = 0
+	err := r.Rows(c.Context(), f, func(row *history.Row) bool {
+		if more = o.filter.Most > 0 && len(rows) == o.filter.Most; more {
+			return false
+		}
 		rows, texts = append(rows, *row), append(texts, rowLine(row))
 		return true
 	})
 	if err != nil {
 		return err
 	}
-	return printTable(c, o.asJSON, rows, rowHead, texts)
+	if err := printTable(c, o.asJSON, rows, rowHead, texts); err != nil || !more || o.asJSON {
+		return err
+	}
+	_, err = fmt.Fprintf(c.ErrOrStderr(), "These are the newest %d; --most NUMBER lists more, --most 0 all.\n", len(rows))
+	return err
 }
 
 // count prints totals.

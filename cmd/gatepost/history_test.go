@@ -27,6 +27,8 @@ func TestHistoryListsAndCounts(t *testing.T) {
 		{"history --since 3650d --by day", exitDone, []string{"2026-11-24"}, ""},
 		{"history --since 3650d --by domain --json", exitDone, []string{`"key": "bank.example"`}, ""},
 		{"history --since 3650d --json --most 1", exitDone, []string{`"action"`}, "spoofed"},
+		{"history --since 3650d --most 2", exitDone, []string{"These are the newest 2; --most NUMBER lists more"}, ""},
+		{"history --since 3650d --most 0", exitDone, []string{"spoofed"}, "newest"},
 		{"history --since 1m", exitDone, []string{"TIME"}, "spoofed"},
 		{"history --by moon", exitUse, []string{`"moon" is none`}, ""},
 		{"history --client x", exitUse, []string{"neither an address nor a network"}, ""},
