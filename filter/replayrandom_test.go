@@ -147,6 +147,16 @@ func throughFile(t *testing.T, kept keeper, now time.Time) (out []*history.Recor
 	if err := store.Close(); err != nil {
 		t.Fatal(err)
 	}
+	out = readBack(t, path)
+	if len(out) != len(kept) {
+		t.Fatalf("%d of %d records came back", len(out), len(kept))
+	}
+	return out
+}
+
+// readBack gives all records of a history's file.
+func readBack(t *testing.T, path string) (out []*history.Record) {
+	t.Helper()
 	reader, err := history.OpenReader(path)
 	if err != nil {
 		t.Fatal(err)
@@ -160,9 +170,6 @@ func throughFile(t *testing.T, kept keeper, now time.Time) (out []*history.Recor
 		return unpacker.Records(b, func(rec *history.Record) { one := *rec; out = append(out, &one) })
 	}); err != nil {
 		t.Fatal(err)
-	}
-	if len(out) != len(kept) {
-		t.Fatalf("%d of %d records came back", len(out), len(kept))
 	}
 	return out
 }

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -85,7 +86,7 @@ func TestSessionsUseRoomsOfTheirOwn(t *testing.T) {
 		work.Go(func() {
 			for n := range each {
 				own := fmt.Sprintf("x%dx%dx", client, n)
-				for _, seen := range visit(server, own, n) {
+				for _, seen := range visit(server.NewSession(), own, n) {
 					if other := marks.FindAllString(seen, -1); slices.ContainsFunc(other, func(m string) bool { return m != own }) {
 						t.Errorf("session %s shows %v:\n%s", own, other, seen)
 					}
@@ -111,8 +112,7 @@ func TestSessionsUseRoomsOfTheirOwn(t *testing.T) {
 }
 
 // visit is a session that carries its own mark in all that a client can say, and gives what the client and the recipient see of it.
-func visit(server *Server, own string, n int) (seen []string) {
-	s := server.NewSession()
+func visit(s *Session, own string, n int) (seen []string) {
 	defer s.Close()
 	domain := own + "." + []string{"example.org", "bank.example", "silent.example"}[n%3]
 	addr := netip.AddrFrom4([4]byte{192, 0, 2, byte(1 + n%3)})
@@ -129,4 +129,53 @@ func visit(server *Server, own string, n int) (seen []string) {
 		seen = append(seen, post(s, l))
 	}
 	return seen
+}
+
+// TestRecordsOfTheirOwn: the records of sessions that follow each other on one connection of the MTA, while the policy changes under them and checks
+// outlast them, are in the file as each session was: the memory of a written record shows nothing in the next.
+func TestRecordsOfTheirOwn(t *testing.T) {
+	policies := recordedPolicies(t)
+	path := filepath.Join(t.TempDir(), "history.db")
+	kept, err := history.Open(history.Config{Path: path, Keep: time.Hour, Size: 1 << 40, Now: time.Now, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := NewServer(SettingsOf(parsed(t, policies["every kind"])), Deps{
+		Resolver: moody{resolvetest.Must(recordedZone)}, Store: state.NewEmbedded(100_000, time.Now()), Log: slog.New(slog.DiscardHandler), History: kept,
+	})
+	const connections, each = 4, 60
+	var work sync.WaitGroup
+	for connection := range connections {
+		work.Go(func() {
+			h := server.NewHandler()
+			for n := range each {
+				visit(h.session, fmt.Sprintf("x%dx%dx", connection, n), n)
+				if h.Close(); n%10 == 0 { // else the MTA says QUIT_NC
+					h = server.NewHandler()
+				}
+			}
+		})
+	}
+	for _, text := range policies {
+		set := SettingsOf(parsed(t, text))
+		set.Budget = time.Millisecond
+		server.Reload(set)
+	}
+	work.Wait()
+	if err := kept.Close(); err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]bool{}
+	for _, r := range readBack(t, path) {
+		found := marks.FindAllString(said(r), -1)
+		slices.Sort(found)
+		if found = slices.Compact(found); len(found) != 1 {
+			t.Errorf("a record shows %v:\n%s", found, said(r))
+			continue
+		}
+		seen[found[0]] = true
+	}
+	if len(seen) != connections*each {
+		t.Errorf("%d of %d sessions are in the file", len(seen), connections*each)
+	}
 }
