@@ -179,22 +179,49 @@ func TestLearning(t *testing.T) {
 // TestFilesAreFollowed: a list's file that changes is in force soon; one with a mistake leaves the old content.
 func TestFilesAreFollowed(t *testing.T) {
 	dir := startDaemon(t)
-	shows := func(want string) bool {
-		for range 80 {
-			if _, out := talk(t, dir, "status"); strings.Contains(out, want) {
-				return true
-			}
-			time.Sleep(100 * time.Millisecond)
-		}
-		return false
-	}
 	write(t, filepath.Join(dir, "allow"), "two words\n")
-	if !shows("was refused, the old one stays") {
+	if !shows(t, dir, "was refused, the old one stays") {
 		t.Error("a broken file is not said")
 	}
 	write(t, filepath.Join(dir, "allow"), "good.example\n")
-	if !shows("all is well") {
+	if !shows(t, dir, "all is well") {
 		t.Error("a mended file is not taken")
+	}
+}
+
+// shows waits until status shows something.
+func shows(t *testing.T, dir, want string) bool {
+	t.Helper()
+	for range 80 {
+		if _, out := talk(t, dir, "status"); strings.Contains(out, want) {
+			return true
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	return false
+}
+
+// TestUnreadPolicy: a policy that could not be read, because it was just being moved, is read later without another word.
+func TestUnreadPolicy(t *testing.T) {
+	dir, other := startDaemon(t), t.TempDir()
+	path := filepath.Join(dir, "policy.toml")
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(other, "policy.toml"), string(text)) // for the commands, which look there for the socket
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if status, out := talk(t, other, "reload"); status != exitNo || !strings.Contains(out, "the policy cannot be read") {
+		t.Errorf("exit status %d\n%s", status, out)
+	}
+	if !shows(t, other, "was refused, the old one stays") {
+		t.Error("that it is not there is not said")
+	}
+	write(t, path, string(text))
+	if !shows(t, other, "all is well") {
+		t.Error("it is not read when it is there again")
 	}
 }
 

@@ -61,7 +61,8 @@ type daemon struct {
 	loaded  time.Time
 	looked  time.Time // when it was last looked whether to load anew, by the wall clock
 	listens []string  // where the milter protocol is spoken
-	refused string
+	refused string    // why the policy as it is now was not taken; "" when it was
+	unread  bool      // because it could not be read, which may pass
 }
 
 // runDaemon serves until ctx ends or SIGTERM comes. SIGHUP loads the policy anew.
@@ -215,7 +216,7 @@ func (d *daemon) took(file *policyfile.File, set *filter.Settings) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.metrics.Policy(file.Hash, string(file.Mode))
-	d.file, d.maps, d.lists, d.stamps, d.loaded, d.refused = file, set.Maps, set.Lists, stamps, time.Now(), ""
+	d.file, d.maps, d.lists, d.stamps, d.loaded, d.refused, d.unread = file, set.Maps, set.Lists, stamps, time.Now(), "", false
 }
 
 // current gives the policy file in force. Whoever is not the main loop, which reloads, asks for it here.
@@ -247,6 +248,8 @@ func (d *daemon) changed(now time.Time) string {
 	back := now.Before(d.looked.Add(-time.Minute))
 	d.looked = now
 	switch {
+	case d.unread:
+		return unread
 	case back:
 		return "the clock was set back"
 	case !d.file.Expires.IsZero() && !now.Before(d.file.Expires), d.maps != nil && d.maps.Changed():
@@ -280,12 +283,11 @@ func (d *daemon) reload(why string) error {
 		settings, err = settingsOf(file)
 	}
 	if err != nil {
-		d.mu.Lock()
-		d.refused = err.Error()
-		d.mu.Unlock()
-		d.metrics.Reload(false)
-		for _, one := range mistakes(err) {
-			d.log.Error("policy not reloaded; the old one stays", "why", why, "error", one)
+		if d.refuse(err, file != nil) || why != unread {
+			d.metrics.Reload(false)
+			for _, one := range mistakes(err) {
+				d.log.Error("policy not reloaded; the old one stays", "why", why, "error", one)
+			}
 		}
 		return err
 	}
@@ -298,6 +300,18 @@ func (d *daemon) reload(why string) error {
 	d.metrics.Reload(true)
 	d.log.Info("policy reloaded", "why", why, "hash", file.Hash, "mode", string(file.Mode))
 	return nil
+}
+
+// unread is why a policy is loaded again that could not be read: no descriptor was free, or somebody was just moving the file.
+const unread = "it could not be read before"
+
+// refuse notes why the policy was not taken, and whether it was read whole. It reports whether that is another reason than before.
+func (d *daemon) refuse(err error, whole bool) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	before := d.refused
+	d.refused, d.unread = err.Error(), !whole && !errors.As(err, new(answerNo))
+	return d.refused != before
 }
 
 // mistakes gives the lines of an error: one for each mistake of a policy file.

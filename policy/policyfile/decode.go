@@ -18,6 +18,7 @@ type decoder struct {
 	named  map[string][]string // the names in arrays of tables, such as those of [[rule]], to speak of them
 	bad    map[string]bool     // paths that something was reported about
 	errors Errors
+	unread error // a file that the policy names could not be opened, and not for what it is
 
 	enforced []bool // for each [[rule]]: it says enforce, and not 0%
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"syscall"
 	"time"
 	"unicode/utf8"
 
@@ -57,6 +58,7 @@ func ParseWith(name string, text []byte, vocabulary *policy.Vocabulary, from Rea
 		d.wrongAt(0, "the file has more than %d bytes; a policy is smaller", maxSize)
 		return nil, d.errors
 	}
+	from.File = d.notes(from.File)
 	// A byte order mark is no part of the text; editors neither show nor count it.
 	d.where = newPlaces(strings.TrimLeft(f.Text, "\ufeff"))
 	tree, ok := d.parse()
@@ -69,10 +71,27 @@ func ParseWith(name string, text []byte, vocabulary *policy.Vocabulary, from Rea
 		f.Vocabulary = d.limits(&f, vocabulary)
 		d.compile(&f)
 	}
-	if len(d.errors) > 0 {
+	switch {
+	case d.unread != nil:
+		return nil, fmt.Errorf("the policy cannot be read: %w", d.unread)
+	case len(d.errors) > 0:
 		return nil, d.errors.sorted()
 	}
 	return &f, nil
+}
+
+// notes gives a reader of files that notes where one could not be opened because there are too many: that says nothing of the policy.
+func (d *decoder) notes(read func(path string) ([]byte, error)) func(path string) ([]byte, error) {
+	if read == nil {
+		return nil
+	}
+	return func(path string) ([]byte, error) {
+		data, err := read(path)
+		if d.unread == nil && (errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)) {
+			d.unread = err
+		}
+		return data, err
+	}
 }
 
 // parse makes a tree of plain values of the text, or reports why it is no TOML.

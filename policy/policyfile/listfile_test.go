@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"reflect"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -102,5 +103,16 @@ func TestFreemailFiles(t *testing.T) {
 		if _, err := read(entries); err == nil || err.Error() != want {
 			t.Errorf("%s\ngot  %v\nwant %s", entries, err, want)
 		}
+	}
+}
+
+// TestNoDescriptors: where a file cannot be opened because there are too many, nothing is wrong with the policy.
+func TestNoDescriptors(t *testing.T) {
+	_, err := ParseWith("policy.toml", []byte("[list]\nblock = [\"file:/etc/gatepost/block\"]\n"), vocabulary(t), Reading{File: func(path string) ([]byte, error) {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: syscall.EMFILE}
+	}})
+	var wrong Errors
+	if err == nil || errors.As(err, &wrong) || err.Error() != "the policy cannot be read: open /etc/gatepost/block: too many open files" {
+		t.Errorf("got %v", err)
 	}
 }
