@@ -14,7 +14,6 @@ import (
 	"gatepost.example/filter/limit"
 	"gatepost.example/filter/resolve"
 	"gatepost.example/filter/state"
-	"gatepost.example/policy/policyfile"
 )
 
 // patient answers a question about MX once the key of a signature has been asked for: the header was read meanwhile.
@@ -53,11 +52,7 @@ func (p *patient) Ahead(name string, _ resolve.Type) { p.see(name) }
 // TestNobodyWaitsAtRcpt: where nothing is refused, the questions about the envelope do not keep those about the header waiting, and the rules
 // still hear of each recipient, in order.
 func TestNobodyWaitsAtRcpt(t *testing.T) {
-	vocabulary, err := Vocabulary()
-	if err != nil {
-		t.Fatal(err)
-	}
-	file, err := policyfile.Parse("test.toml", []byte(`
+	file := parsed(t, `
 mode = "observe"
 [[rule]]
 name = "no-mail-back"
@@ -67,10 +62,7 @@ reply = "550 5.7.1 no"
 name = "second"
 when = 'rcpt.count == 2 && rcpt.local == "v"'
 reply = "550 5.7.1 not two"
-`), vocabulary)
-	if err != nil {
-		t.Fatal(err)
-	}
+`)
 	private := newKey(t)
 	resolver := &patient{Resolver: shippedServer(t, private).resolver, asked: make(chan struct{}), late: make(chan string, 10)}
 	var records []Record

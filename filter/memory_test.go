@@ -14,7 +14,6 @@ import (
 	"gatepost.example/filter/correspondent"
 	"gatepost.example/filter/resolve/resolvetest"
 	"gatepost.example/filter/state"
-	"gatepost.example/policy/policyfile"
 )
 
 // site is a server with a clock that a test moves.
@@ -27,14 +26,7 @@ type site struct {
 
 func newSite(t *testing.T, policy string) *site {
 	t.Helper()
-	vocabulary, err := Vocabulary()
-	if err != nil {
-		t.Fatal(err)
-	}
-	file, err := policyfile.Parse("test.toml", []byte("mode = \"enforce\"\n"+policy), vocabulary)
-	if err != nil {
-		t.Fatal(err)
-	}
+	file := parsed(t, "mode = \"enforce\"\n"+policy)
 	s := &site{t: t, now: time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)}
 	s.store = state.NewEmbedded(10_000, s.now)
 	zone := resolvetest.Must(`

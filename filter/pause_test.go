@@ -7,8 +7,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"gatepost.example/policy/policyfile"
 )
 
 const harsh = `
@@ -62,15 +60,7 @@ func TestPause(t *testing.T) {
 	if !slices.Equal(said, want) {
 		t.Errorf("recorded %q\nwant %q", said, want)
 	}
-	vocabulary, err := Vocabulary()
-	if err != nil {
-		t.Fatal(err)
-	}
-	file, err := policyfile.Parse("new.toml", []byte("mode = \"enforce\"\n"+harsh), vocabulary)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.server.Reload(SettingsOf(file))
+	s.server.Reload(SettingsOf(parsed(t, "mode = \"enforce\"\n"+harsh)))
 	visits("after a reload", "0", "0", "0", "0")
 	session, _ := s.open("192.0.2.1")
 	session.Mail(Sender{Address: "a@example.org"})
