@@ -43,10 +43,7 @@ func (s *Session) adoptHop() {
 // adoptClient publishes that host and starts the checks that wait for one.
 func (s *Session) adoptClient() {
 	t := s.msg
-	ip, network := "", ""
-	if t.hop.Addr.IsValid() {
-		ip, network = t.hop.Addr.String(), s.settings.networkOf(t.hop.Addr)
-	}
+	ip, network := s.settings.textsOf(t.hop.Addr)
 	s.publishHost(ip, network, t.hop.Name, "", policy.Data)
 	s.publishHelo(t.hop.Helo, policy.Data)
 	for i := range s.settings.limits {

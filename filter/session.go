@@ -81,9 +81,7 @@ func (s *Session) Connect(c Client) Response {
 func (s *Session) publishClient() {
 	c, e := s.conn, s.conn.evidence
 	c.trusted = c.trusted && !c.relay
-	if c.Addr.IsValid() {
-		c.ip, c.network = c.Addr.String(), s.settings.networkOf(c.Addr)
-	}
+	c.ip, c.network = s.settings.textsOf(c.Addr)
 	if !c.relay {
 		s.publishHost(c.ip, c.network, c.Name, c.PTR, policy.Connect)
 	}

@@ -128,6 +128,14 @@ func (set *Settings) trusts(addr netip.Addr) bool {
 	return false
 }
 
+// textsOf gives an address and its network as texts; both are empty without an address.
+func (set *Settings) textsOf(addr netip.Addr) (ip, network string) {
+	if !addr.IsValid() {
+		return "", ""
+	}
+	return addr.String(), set.networkOf(addr)
+}
+
 func (set *Settings) networkOf(addr netip.Addr) string {
 	bits := set.Network6
 	if addr.Is4() {
