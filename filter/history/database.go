@@ -73,8 +73,8 @@ func rowOf(r *Record) Row {
 	if l := r.Final(); l != nil {
 		row.Action, row.Rule, row.Spoken = l.What, l.Rule, l.Spoken
 	}
-	var wordRoom [16]string
-	words, woulds := append(wordRoom[:0], ""), []string(nil)
+	var room [16]string // for as many as there mostly are
+	words, woulds := room[:0], []string(nil)
 	for i := range r.Lines {
 		l := &r.Lines[i]
 		words = append(words, l.What, l.Rule)
@@ -85,10 +85,7 @@ func rowOf(r *Record) Row {
 		row.accepted = row.accepted && (l.What == "none" || l.What == "accept")
 	}
 	row.Would = strings.Join(woulds, "; ")
-	if len(r.Lines) == 0 {
-		words = append(words, "")
-	}
-	row.words = strings.Join(append(words, ""), " ")
+	row.words = " " + strings.Join(words, " ") + " "
 	return row
 }
 
