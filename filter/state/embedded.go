@@ -82,16 +82,14 @@ func (e *Embedded) do(now time.Time, s *Step) Result {
 		}
 		at = nil
 	}
-	if at == nil {
-		if s.Op == Read {
-			return Result{}
-		}
-		at = &place{}
+	var cell *Cell
+	if at != nil {
+		cell = at.Cell
 	}
 	if s.Op == Read { // the most frequent step: what apply would give, without a copy
-		return Result{Found: true, Before: at.Cell, Cell: at.Cell}
+		return Result{Found: cell != nil, Before: cell, Cell: cell}
 	}
-	r := s.apply(at.Cell, now)
+	r := s.apply(cell, now)
 	switch {
 	case s.Op == Clear, (s.Op == Leave || s.Op == Renew) && r.Cell.A == 0:
 		if r.Found {
