@@ -5,6 +5,7 @@ import (
 	"iter"
 	"net/netip"
 	"reflect"
+	"slices"
 	"strings"
 
 	"cel.dev/cel-go/common/types"
@@ -210,18 +211,10 @@ func (l *List) entry(kind Kind, text string) string {
 	return ""
 }
 
-// mayHold reports whether a text of a kind can be in the list. Of its networks it only knows by asking for one.
+// mayHold reports whether a text of a kind can be in the list: an address also by its domain.
 func (l *List) mayHold(kind Kind) bool {
-	domains := len(l.domains)+len(l.below) > 0
-	switch kind {
-	case KindIP:
-		return true
-	case KindAddress:
-		return domains || len(l.addresses) > 0
-	case KindDomain:
-		return domains
-	}
-	return len(l.users) > 0
+	held := l.kinds()
+	return slices.Contains(held, kind) || kind == KindAddress && slices.Contains(held, KindDomain)
 }
 
 func (l *List) networkOf(text string) string {

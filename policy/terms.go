@@ -95,13 +95,13 @@ func (a *analysis) megabytes(call ast.CallExpr) string {
 // unfit finds a list that a condition asks for kinds of entries of which it has none, though it has others. An empty list waits for its
 // entries, as does one whose files are empty; a list of mixed entries is asked for several kinds, one of which it has.
 func (a *analysis) unfit(s *examined, i int, l NamedList, asked []ast.Expr) {
-	held := s.language.lists[l.Name].kinds()
+	list := s.language.lists[l.Name]
+	held := list.kinds()
 	if len(asked) == 0 || len(held) == 0 || len(l.More) == 0 && slices.ContainsFunc(l.Entries, isFile) {
 		return
 	}
 	for _, e := range asked {
-		kind := a.kindAsked(e)
-		if slices.Contains(held, kind) || kind == KindAddress && slices.Contains(held, KindDomain) {
+		if list.mayHold(a.kindAsked(e)) {
 			return
 		}
 	}
