@@ -92,7 +92,7 @@ func (e *Evidence) PublishHeader(values func(name string) []string) {
 // Known reports whether a fact is published.
 func (e *Evidence) Known(name string) bool {
 	id, ok := e.policy.vocabulary.byName[name]
-	return ok && e.vals[id] != nil
+	return ok && e.KnownID(id)
 }
 
 // KnownID is Known by the fact's id.
@@ -101,10 +101,10 @@ func (e *Evidence) KnownID(id FactID) bool { return e.vals[id] != nil }
 // Text gives a fact's value as people read it: words and numbers plain, lists joined by commas, "" while it is unknown.
 func (e *Evidence) Text(name string) string {
 	id, ok := e.policy.vocabulary.byName[name]
-	if !ok || e.vals[id] == nil {
+	if !ok {
 		return ""
 	}
-	return textOf(e.vals[id])
+	return e.TextID(id)
 }
 
 // TextID is Text by the fact's id.
