@@ -17,7 +17,7 @@ import (
 // then the recipient's own values stand for it.
 type classTerm struct {
 	prepared
-	facts []factID // the recipient's facts in it
+	facts []FactID // the recipient's facts in it
 }
 
 // classTerms finds the smallest boolean terms of a final rule that make recipients differ, also inside of sums. How many recipients
@@ -66,8 +66,8 @@ func (c *compiler) smallestTerms(whole *ast.AST, e ast.Expr, terms *[]ast.Expr) 
 }
 
 // classFacts gives the facts of an expression that make recipients differ.
-func (c *compiler) classFacts(e ast.Expr) []factID {
-	var out []factID
+func (c *compiler) classFacts(e ast.Expr) []FactID {
+	var out []FactID
 	for _, id := range c.policy.vocabulary.factsIn(e) {
 		if c.policy.scopeOf(id) == OfRecipient && !isCounter(c.policy.vocabulary.facts[id].Name) {
 			out = append(out, id)

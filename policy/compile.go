@@ -51,7 +51,7 @@ type rule struct {
 	atOnce  bool
 	observe bool
 	share   Share
-	key     []factID // with a share: the facts that say who the sender is
+	key     []FactID // with a share: the facts that say who the sender is
 
 	greylist bool // action = "greylist": its condition is "when && greylist.wait"
 
@@ -59,7 +59,7 @@ type rule struct {
 	whole   *ast.AST
 	tree    *node
 	atoms   []atom
-	facts   []factID
+	facts   []FactID
 	scope   Scope
 	anew    bool        // it reads a fact that every message has anew, and that is there before MAIL
 	classBy []classTerm // for a final rule of recipient scope: what makes recipients differ
@@ -345,7 +345,7 @@ func (c *compiler) program(whole *ast.AST) (cel.Program, error) {
 }
 
 // scopeOf gives the scope of a fact, also of header("...").
-func (p *Policy) scopeOf(id factID) Scope {
+func (p *Policy) scopeOf(id FactID) Scope {
 	if id == headerFact {
 		return OfMessage
 	}
@@ -353,7 +353,7 @@ func (p *Policy) scopeOf(id factID) Scope {
 }
 
 // stageOf gives the first stage of a fact, also of header("...").
-func (p *Policy) stageOf(id factID) Stage {
+func (p *Policy) stageOf(id FactID) Stage {
 	if id == headerFact {
 		return Data
 	}

@@ -13,14 +13,14 @@ type Walk struct {
 	policy    *Policy
 	recipient bool
 	rules     []standing // in the order of the policy's
-	room      []factID   // what rules wait for, piece by piece
+	room      []FactID   // what rules wait for, piece by piece
 	from      int        // all rules before it are settled
 	stopped   int        // the rule at which the last step ended; len(rules) when it went through
 	decided   bool
 	decision  Decision
 	also      []*Walk  // of other recipients of this message and class: their tags and would-bes count too
 	sides     []side   // of each rule with a share; empty where there is none
-	awaited   []factID // by the last step
+	awaited   []FactID // by the last step
 	names     []string // of those
 }
 
@@ -166,7 +166,7 @@ func (w *Walk) evaluate(i int, e *Evidence, at Stage) {
 }
 
 // safely gives the truth of the rule's condition. A panic in it is an error like others: the session goes on with the other rules.
-func (r *rule) safely(e *Evidence) (t truth, waits []factID, err error) {
+func (r *rule) safely(e *Evidence) (t truth, waits []FactID, err error) {
 	defer func() {
 		if reason := recover(); reason != nil {
 			t, waits, err = no, nil, fmt.Errorf("panicked: %v", reason)
@@ -177,18 +177,18 @@ func (r *rule) safely(e *Evidence) (t truth, waits []factID, err error) {
 }
 
 // waits gives the facts that rule i waits for, none where it was not evaluated yet.
-func (w *Walk) waits(i int) []factID { return w.room[w.rules[i].begin:w.rules[i].end] }
+func (w *Walk) waits(i int) []FactID { return w.room[w.rules[i].begin:w.rules[i].end] }
 
-func (w *Walk) awaits(i int, waits []factID) {
+func (w *Walk) awaits(i int, waits []FactID) {
 	if cap(w.room) == 0 {
-		w.room = make([]factID, 0, 2*len(w.rules))
+		w.room = make([]FactID, 0, 2*len(w.rules))
 	}
 	w.rules[i].begin = int32(len(w.room))
 	w.room = append(w.room, waits...)
 	w.rules[i].end = int32(len(w.room))
 }
 
-func (e *Evidence) has(id factID) bool {
+func (e *Evidence) has(id FactID) bool {
 	if id == headerFact {
 		return e.fields != nil
 	}
@@ -284,10 +284,10 @@ func (w *Walk) end() int {
 	return len(w.policy.rules)
 }
 
-func (p *Policy) names(ids []factID) []string { return p.appendNames(nil, ids) }
+func (p *Policy) names(ids []FactID) []string { return p.appendNames(nil, ids) }
 
 // appendNames adds the names of facts, each once.
-func (p *Policy) appendNames(out []string, ids []factID) []string {
+func (p *Policy) appendNames(out []string, ids []FactID) []string {
 	for _, id := range ids {
 		name := headerVariable
 		if id != headerFact {

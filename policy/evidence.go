@@ -16,7 +16,7 @@ type Evidence struct {
 	policy *Policy
 	vals   []ref.Val
 	at     []Stage
-	next   factID              // behind the last that was published by name
+	next   FactID              // behind the last that was published by name
 	header map[string][]string // values of the fields that the policy names, by lower-case name; nil before they are known
 	fields ref.Val             // header as conditions see it
 	errors []string            // conditions that failed to evaluate, each rule once

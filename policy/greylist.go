@@ -48,7 +48,7 @@ func (w *Walk) GreylistWaits() []string {
 	return w.names
 }
 
-func (p *Policy) greylistWait() factID { return p.vocabulary.byName[greylistFact] }
+func (p *Policy) greylistWait() FactID { return p.vocabulary.byName[greylistFact] }
 
 // greylisting gives the greylisting rules that are undecided and can still count.
 func (w *Walk) greylisting() iter.Seq[int] {

@@ -98,7 +98,7 @@ func (p *Policy) Compares(fact string, harmless func(text string) bool) bool {
 }
 
 // isHarmless reports whether a call only looks a fact up in a list, or compares it with harmless texts.
-func (p *Policy) isHarmless(call ast.CallExpr, id factID, harmless func(text string) bool) bool {
+func (p *Policy) isHarmless(call ast.CallExpr, id FactID, harmless func(text string) bool) bool {
 	switch call.FunctionName() {
 	case operators.In, operators.Equals, operators.NotEquals:
 	default:

@@ -23,7 +23,7 @@ type quickNumber func(q *quick) (n int64, known bool)
 // quick is one evaluation. One session owns it.
 type quick struct {
 	e     *Evidence
-	waits []factID // what the parts that are unknown wait for, in no order
+	waits []FactID // what the parts that are unknown wait for, in no order
 	odd   bool     // something came that only CEL has an answer to: a value of another type, a sum that is too large
 }
 
@@ -35,7 +35,7 @@ type prepared struct {
 
 // truth gives the truth of a condition and, where it is unknown, the facts that it waits for, in the order of the vocabulary; they hold
 // until e is asked next.
-func (p prepared) truth(e *Evidence) (truth, []factID, error) {
+func (p prepared) truth(e *Evidence) (truth, []FactID, error) {
 	q := &e.quick
 	if p.quick != nil {
 		q.waits, q.odd = q.waits[:0], false
@@ -54,13 +54,13 @@ func (p prepared) truth(e *Evidence) (truth, []factID, error) {
 	}
 	q.waits = q.waits[:0]
 	for _, id := range pending.IDs() {
-		q.waits = append(q.waits, factID(id-1))
+		q.waits = append(q.waits, FactID(id-1))
 	}
 	return t, q.waits, nil
 }
 
 // value gives a fact, nil while it is missing.
-func (q *quick) value(id factID) ref.Val {
+func (q *quick) value(id FactID) ref.Val {
 	v := q.e.vals[id]
 	if v == nil {
 		q.waits = append(q.waits, id)
@@ -69,7 +69,7 @@ func (q *quick) value(id factID) ref.Val {
 }
 
 // text gives a fact that is a text.
-func (q *quick) text(id factID) (text string, known bool) {
+func (q *quick) text(id FactID) (text string, known bool) {
 	v := q.value(id)
 	s, isText := v.(types.String)
 	q.odd = q.odd || v != nil && !isText
@@ -128,7 +128,7 @@ func (c *compiler) quick(e ast.Expr) quickTruth {
 }
 
 // quickFact gives the fact of a type that an expression is.
-func (c *compiler) quickFact(e ast.Expr, t Type) (factID, bool) {
+func (c *compiler) quickFact(e ast.Expr, t Type) (FactID, bool) {
 	id, ok := c.policy.vocabulary.factAt(e)
 	return id, ok && id != headerFact && c.policy.vocabulary.facts[id].Type == t
 }
@@ -223,7 +223,7 @@ func (c *compiler) quickIn(what, in ast.Expr) quickTruth {
 }
 
 // oneOf asks whether a fact is one of some words.
-func oneOf(id factID, words []string, then truth) quickTruth {
+func oneOf(id FactID, words []string, then truth) quickTruth {
 	return func(q *quick) truth {
 		text, known := q.text(id)
 		switch {

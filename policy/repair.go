@@ -186,15 +186,15 @@ func membership(v *Vocabulary, e ast.Expr) (list, fact string, ok bool) {
 	return list, v.facts[id].Name, true
 }
 
-func (b *builder) free(v *variable) []factID {
-	return slices.DeleteFunc(slices.Clone(v.facts), func(id factID) bool { return id != headerFact && b.pinned[b.vocabulary.facts[id].Name] })
+func (b *builder) free(v *variable) []FactID {
+	return slices.DeleteFunc(slices.Clone(v.facts), func(id FactID) bool { return id != headerFact && b.pinned[b.vocabulary.facts[id].Name] })
 }
 
 // change is one thing that may be tried.
 type change func(*Witness)
 
 // candidates gives what may be tried for a fact, so that term i fits.
-func (b *builder) candidates(id factID, i int) []change {
+func (b *builder) candidates(id FactID, i int) []change {
 	texts := b.texts(i)
 	var out []change
 	if id == headerFact {

@@ -59,7 +59,7 @@ func isHeaderLook(call ast.CallExpr) bool {
 // list, or by failing. The search for stages must not miss that.
 type early struct {
 	*Vocabulary
-	known func(factID) bool
+	known func(FactID) bool
 }
 
 // of reports whether e can have a value, and whether it can fail, while only the known facts are there.

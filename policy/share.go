@@ -64,7 +64,7 @@ func (c *compiler) shared(path string, r *rule) {
 		c.report(path+".enforce", "rule %q: nothing here says who a sender is", r.name)
 		return
 	}
-	r.key = []factID{network}
+	r.key = []FactID{network}
 	if r.span.trueFrom == Data {
 		r.key = append(r.key, author)
 	}
@@ -93,8 +93,8 @@ func (w *Walk) takeSides(e *Evidence) {
 }
 
 // missing gives those facts that are not known yet.
-func (e *Evidence) missing(ids []factID) []factID {
-	var out []factID
+func (e *Evidence) missing(ids []FactID) []FactID {
+	var out []FactID
 	for _, id := range ids {
 		if !e.has(id) {
 			out = append(out, id)
@@ -133,7 +133,7 @@ func (w *Walk) observes(i int) bool {
 func (w *Walk) final(i int) bool { return w.policy.rules[i].action != Tag && !w.observes(i) }
 
 // awaitsSide gives the facts that rule i, whose condition is true, waits for to know on which side of its share the sender is.
-func (w *Walk) awaitsSide(i int, e *Evidence) []factID {
+func (w *Walk) awaitsSide(i int, e *Evidence) []FactID {
 	if r := w.policy.rules[i]; r.share > 0 && w.sides[i] == sideUnknown {
 		return e.missing(r.key)
 	}

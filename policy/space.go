@@ -20,7 +20,7 @@ type variable struct {
 	typ    Type
 	length bool  // it is the length of something
 	fact   *Fact // nil for a term
-	facts  []factID
+	facts  []FactID
 	usual  ref.Val // in an ordinary message; nil where only evaluation can tell
 	tests  []comparison
 	values []value // once the space is closed

@@ -42,7 +42,7 @@ func (p *Policy) spanOf(r *rule) span {
 }
 
 // firstStage is the first stage at which a condition can read a fact: one of the recipient not before RCPT.
-func (p *Policy) firstStage(id factID) Stage {
+func (p *Policy) firstStage(id FactID) Stage {
 	if p.scopeOf(id) == OfRecipient {
 		return max(Rcpt, p.stageOf(id))
 	}
@@ -53,7 +53,7 @@ func (p *Policy) firstStage(id factID) Stage {
 func (p *Policy) possible(r *rule, at Stage) (canBeTrue, canBeFalse bool) {
 	var free []int
 	sets := make([]truths, len(r.atoms))
-	known := early{p.vocabulary, func(id factID) bool { return p.firstStage(id) <= at }}
+	known := early{p.vocabulary, func(id FactID) bool { return p.firstStage(id) <= at }}
 	for i, a := range r.atoms {
 		sets[i] = setOf(unknown)
 		if value, _ := known.of(a.expr); value {

@@ -90,7 +90,7 @@ const (
 // atom is a boolean term with no boolean operator at its top.
 type atom struct {
 	expr  ast.Expr
-	facts []factID
+	facts []FactID
 }
 
 // booleanTree splits a checked condition into its boolean operators and atoms. A term that stands twice is one atom.
@@ -127,11 +127,11 @@ func (v *Vocabulary) booleanTree(a *ast.AST) (*node, []atom) {
 }
 
 // headerFact stands for header("..."): no fact of the vocabulary, known at data.
-const headerFact = factID(1<<30 - 1)
+const headerFact = FactID(1<<30 - 1)
 
 // factsIn gives the facts that an expression names, each once, in order of appearance.
-func (v *Vocabulary) factsIn(e ast.Expr) []factID {
-	var out []factID
+func (v *Vocabulary) factsIn(e ast.Expr) []FactID {
+	var out []FactID
 	walkExpr(e, nil, func(e ast.Expr, bound []string) bool {
 		_, root, isName := dottedName(e)
 		if isName && slices.Contains(bound, root.AsIdent()) {
@@ -147,7 +147,7 @@ func (v *Vocabulary) factsIn(e ast.Expr) []factID {
 }
 
 // factAt gives the fact that an expression is, also header("...").
-func (v *Vocabulary) factAt(e ast.Expr) (factID, bool) {
+func (v *Vocabulary) factAt(e ast.Expr) (FactID, bool) {
 	name, _, ok := dottedName(e)
 	if !ok {
 		return 0, false

@@ -8,20 +8,18 @@ import (
 	"cel.dev/cel-go/common/types"
 )
 
-// factID is a fact's place in its vocabulary and in every evidence over it.
-type factID int32
-
-// FactID stands for a fact's name where sessions ask for it again and again.
-type FactID = factID
+// FactID is a fact's place in its vocabulary and in every evidence over it. It stands for the fact's name where sessions ask for it again and
+// again.
+type FactID int32
 
 // Vocabulary is the list of all facts that conditions can name. It does not change once it is made.
 type Vocabulary struct {
 	facts   []Fact
-	byName  map[string]factID
+	byName  map[string]FactID
 	unknown []*types.Unknown // preallocated, so that a fact not yet there costs nothing
 
-	within    [len(scopeNames)][]factID // of a scope and of every narrower one
-	sinceHelo []factID                  // that do not outlive a second HELO
+	within    [len(scopeNames)][]FactID // of a scope and of every narrower one
+	sinceHelo []FactID                  // that do not outlive a second HELO
 }
 
 var factName = regexp.MustCompile(`^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+$`)
@@ -29,7 +27,7 @@ var factName = regexp.MustCompile(`^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+$`)
 // NewVocabulary joins the facts that the session and the checks declare, in their order.
 // It refuses a name that is declared twice, that CEL cannot read, or whose trouble value is missing.
 func NewVocabulary(declared ...[]Fact) (*Vocabulary, error) {
-	v := &Vocabulary{byName: map[string]factID{}}
+	v := &Vocabulary{byName: map[string]FactID{}}
 	for _, facts := range declared {
 		for _, f := range facts {
 			if err := v.add(f); err != nil {
@@ -55,7 +53,7 @@ func (v *Vocabulary) add(f Fact) error {
 	if f.Trouble.IsZero() {
 		return fmt.Errorf("fact %q has no value for trouble", f.Name)
 	}
-	id := factID(len(v.facts))
+	id := FactID(len(v.facts))
 	v.byName[f.Name] = id
 	v.facts = append(v.facts, f)
 	for scope := range f.Scope + 1 {
