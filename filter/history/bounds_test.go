@@ -115,6 +115,45 @@ func TestClockWasAhead(t *testing.T) {
 	}
 }
 
+// TestClockWasBack: what was recorded under a clock that was years back, as after a start without a battery, stays as long as what was recorded before it.
+func TestClockWasBack(t *testing.T) {
+	const day = 24 * time.Hour
+	now := atStart
+	s, path, _ := openTest(t, func(c *Config) { c.Now = func() time.Time { return now } })
+	s.Close()
+	for i, step := range []struct {
+		at   time.Duration
+		left []string
+	}{
+		{0, []string{"AAAA-0000"}},
+		{-4000 * day, []string{"AAAA-0000", "AAAA-0001"}},
+		{1 * day, []string{"AAAA-0000", "AAAA-0001", "AAAA-0002"}},
+		{29 * day, []string{"AAAA-0000", "AAAA-0001", "AAAA-0002", "AAAA-0003"}},
+		{30*day + time.Hour, []string{"AAAA-0002", "AAAA-0003", "AAAA-0004"}},
+		{32 * day, []string{"AAAA-0003", "AAAA-0004", "AAAA-0005"}},
+	} {
+		now = atStart.Add(step.at)
+		s := halted(t, s.config)
+		record := fullRecord(i)
+		record.Time = now
+		now = now.Add(2 * time.Hour) // nothing is spared any more
+		if err := s.write([]added{{record, nil}}); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		var left []string
+		if err := reader(t, path).Rows(context.Background(), Filter{Oldest: true}, func(row *Row) bool { left = append(left, row.ID); return true }); err != nil {
+			t.Fatal(err)
+		}
+		slices.Sort(left) // by time the one of long ago is the first
+		if !slices.Equal(left, step.left) {
+			t.Errorf("after %v: left are %v, want %v", step.at, left, step.left)
+		}
+	}
+}
+
 func closedChannel() chan struct{} {
 	c := make(chan struct{})
 	close(c)

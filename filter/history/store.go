@@ -326,7 +326,7 @@ func (s *Store) commit() error {
 		return err
 	}
 	if expire {
-		if err := w.expire(s.oldest(now)); err != nil {
+		if err := w.expire(s.oldest(now), now); err != nil {
 			return err
 		}
 		s.expired = now

@@ -193,15 +193,18 @@ const maxKnown = 100_000
 // deleteMost bounds the blocks that one commit deletes.
 const deleteMost = 200
 
-// expire deletes the oldest blocks: those that ended before a time, and those beyond the size.
-func (w *writing) expire(before time.Time) error {
-	// The rows go with their blocks here: under a clock that was set back a block before them may be newer, and sweep leaves what is behind the first.
-	const old = "(SELECT id FROM block WHERE last < ? AND id <> ? ORDER BY id LIMIT ?)"
+// expire deletes the oldest blocks: those that ended before a time, and those beyond the size. One behind a block that is not so old stays with it,
+// whatever its own time says: it was written later, under a clock that was set back.
+func (w *writing) expire(before, now time.Time) error {
+	// What is ahead of now holds nothing back: its clock was wrong.
+	const held = "(SELECT coalesce(min(id), 9223372036854775807) FROM block WHERE last BETWEEN ?1 AND ?2)"
+	const old = "(SELECT id FROM block WHERE last < ?1 AND id < " + held + " AND id <> ?3 ORDER BY id LIMIT ?4)"
+	// The rows go with their blocks here: a block before them, of a clock that was ahead, may stay, and sweep leaves what is behind the first.
 	for _, deletes := range []string{
 		"DELETE FROM record WHERE seq IN (SELECT seq FROM block AS b CROSS JOIN record ON seq BETWEEN b.row AND b.row + b.records - 1 WHERE b.id IN " + old + ")",
 		"DELETE FROM block WHERE id IN " + old,
 	} {
-		if _, err := w.tx.ExecContext(w.ctx, deletes, before.UnixMilli(), w.openID(), deleteMost); err != nil {
+		if _, err := w.tx.ExecContext(w.ctx, deletes, before.UnixMilli(), now.UnixMilli(), w.openID(), deleteMost); err != nil {
 			return err
 		}
 	}

@@ -20,13 +20,14 @@ type place struct {
 
 	sessions, ended, refusals, broken, excused atomic.Int64
 
-	clock      *clock
-	store      sync.Mutex   // one fault of the Redis at a time, and none while the clock is stepped
-	mu         sync.Mutex   // one fault of its process or its files at a time
-	generation atomic.Int64 // of the process; odd while sessions may be broken off
-	rows, lost int64        // of files and lives that are over; under mu
-	unsure     int64        // sessions that ended just before a kill: their rows may be missing
-	recent     recent
+	clock        *clock
+	store        sync.Mutex   // one fault of the Redis at a time, and none while the clock is stepped
+	mu           sync.Mutex   // one fault of its process or its files at a time
+	generation   atomic.Int64 // of the process; odd while sessions may be broken off
+	terminations atomic.Int64 // SIGTERMs
+	rows, lost   int64        // of files and lives that are over; under mu
+	unsure       int64        // sessions that ended just before a kill: their rows may be missing
+	recent       recent
 }
 
 // recent counts what happened in the last moment.
@@ -140,7 +141,7 @@ func (p *place) load(ctx context.Context, r *rand.Rand, long bool) {
 // send sends one mail and counts what came of it. A session that is broken off while the daemon is killed is excused: there the MTA does what its
 // default action says.
 func (p *place) send(m Mail) {
-	before := p.generation.Load()
+	before, terminations, began := p.generation.Load(), p.terminations.Load(), time.Now()
 	a, err := p.Send(m)
 	after := p.generation.Load()
 	p.refusals.Add(int64(a.Refusals))
@@ -151,11 +152,11 @@ func (p *place) send(m Mail) {
 			p.ended.Add(1)
 		}
 		p.recent.add(time.Now())
-	case before%2 == 1 || before != after:
+	case before%2 == 1 || before != after || p.terminations.Load() != terminations && time.Since(began) > grace:
 		p.excused.Add(1)
 	default:
 		p.broken.Add(1)
-		p.t.Logf("%s: broken off: %v", p.name, err)
+		p.t.Logf("%s: broken off after %v: %v", p.name, time.Since(began), err)
 	}
 }
 
@@ -195,8 +196,7 @@ func (p *place) closes(t *testing.T, before Use, long bool) {
 	if long && now.Resident > before.Resident+64<<20 {
 		t.Errorf("%s: %.0f MiB are resident, %.0f before", p.name, now.Resident/(1<<20), before.Resident/(1<<20))
 	}
-	lost, _ := p.Metric("gatepost_history_records_total", "lost")
-	p.lost += int64(lost)
+	p.losses()
 	if err := p.Stop(); err != nil {
 		t.Errorf("%s: the daemon ended with %v", p.name, err)
 	}

@@ -77,7 +77,7 @@ func thousand() string {
 // inside are the faults of the process, of what it may have, and of its memory and history.
 func (p *place) inside(t *testing.T) []fault {
 	out := []fault{
-		{"kill -9", func(*rand.Rand) { p.anew(t, p.killed) }},
+		{"kill -9", func(r *rand.Rand) { p.anew(t, func() { p.killed(r) }) }},
 		{"SIGTERM", func(*rand.Rand) { p.anew(t, p.terminated) }},
 		{"SIGHUP", func(*rand.Rand) {
 			p.mu.Lock()
@@ -145,7 +145,7 @@ func (p *place) anew(t *testing.T, ends func()) {
 	p.Begin()
 }
 
-// losses counts what was lost so far, once all is well: nothing is lost then before the process ends.
+// losses counts what was lost so far, once all is well: nothing is lost then before the process ends. What was held up is written before it counts.
 func (p *place) losses() {
 	for range 100 {
 		if out, _ := p.Command("status"); !strings.Contains(out, "the history cannot") {
@@ -153,13 +153,18 @@ func (p *place) losses() {
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
-	lost, _ := p.Metric("gatepost_history_records_total", "lost")
+	p.Command("explain", "--last") // it has the history written; its exit status is that of the search
+	lost, read := p.Metric("gatepost_history_records_total", "lost")
+	if !read {
+		p.t.Errorf("%s: the daemon does not say what was lost", p.name)
+	}
 	p.lost += int64(lost)
 }
 
 // killed ends the process under load. What it had not committed is gone: at most what ended in the last moment.
-func (p *place) killed() {
+func (p *place) killed(r *rand.Rand) {
 	p.losses()
+	time.Sleep(time.Duration(r.IntN(1500)) * time.Millisecond) // somewhere between two commits, or in one
 	p.generation.Add(1)
 	at := time.Now()
 	p.Kill()
@@ -167,9 +172,10 @@ func (p *place) killed() {
 	p.generation.Add(1) // whoever connects now waits for the next process
 }
 
-// terminated ends the process as systemd does, while somebody asks for a reload: nobody loses a connection.
+// terminated ends the process as systemd does, while somebody asks for a reload: nobody loses a connection, but who takes longer than grace.
 func (p *place) terminated() {
 	p.losses()
+	p.terminations.Add(1)
 	for _, s := range []os.Signal{syscall.SIGTERM, syscall.SIGHUP} {
 		p.Signal(s)
 	}
@@ -177,6 +183,9 @@ func (p *place) terminated() {
 		p.t.Errorf("%s: the daemon ended with %v", p.name, err)
 	}
 }
+
+// grace is how long a session may go on when the daemon is told to end.
+const grace = 10 * time.Second
 
 // spoil makes the files of a daemon that is down something else.
 func (p *place) spoil(t *testing.T) {
