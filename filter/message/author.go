@@ -3,8 +3,10 @@ package message
 import (
 	"io"
 	"mime"
+	"net/netip"
 	"slices"
 	"strings"
+	"unicode"
 
 	"golang.org/x/net/idna"
 )
@@ -30,10 +32,10 @@ func ExtractAuthor(h *Header) Author {
 		}
 		a.Fields++
 		found, doubt := readMailboxes(f.Value)
-		switch {
-		case odd || doubt && len(found) > 0:
+		if odd || doubt {
 			a.addDomain(doubtful)
-		case len(found) == 0:
+		}
+		if len(found) == 0 {
 			a.addDomain("")
 		}
 		for _, address := range found {
@@ -68,14 +70,14 @@ func (a *Author) addDomain(domain string) {
 	}
 }
 
-// isFrom reports whether some reader takes a field for From. Blanks before the colon are old and legal (RFC 5322 4.5.2); a byte order
-// mark or a control character in the name is neither.
+// isFrom reports whether some reader takes a field for From. Blanks before the colon are old and legal (RFC 5322 4.5.2); a control
+// character in the name is neither, nor what cannot be seen or is a blank of Unicode, which readers trim too.
 func isFrom(name string) (is, odd bool) {
 	if is = strings.EqualFold(Field{Name: name}.Bare(), "From"); is || isPlain(name) {
 		return is, false
 	}
 	clean := strings.Map(func(r rune) rune {
-		if r <= ' ' || r == 0x7f || r == '\ufeff' || r == '\ufffd' || r == '\u200b' {
+		if r <= ' ' || r == 0x7f || r == '\ufffd' || unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) {
 			return -1
 		}
 		return r
@@ -110,14 +112,34 @@ func authorDomain(address string) string {
 	if i < 0 {
 		return ""
 	}
-	domain := ALabels(strings.ToLower(strings.TrimSuffix(address[i+1:], ".")))
-	if domain == "" || len(domain) > 253 || strings.HasPrefix(domain, ".") || strings.Contains(domain, "..") ||
-		strings.ContainsFunc(domain, func(r rune) bool {
-			return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' && r != '_' && r != '.'
-		}) {
+	domain := plainDomain(address[i+1:])
+	if len(domain) > maxName || strings.HasPrefix(domain, ".") || strings.Contains(domain, "..") || strings.ContainsFunc(domain, noNamePart) {
 		return ""
 	}
 	return domain
+}
+
+// maxName is the length of the longest name that DNS can hold, written with dots.
+const maxName = 253
+
+// plainDomain brings a domain into lower case and A-labels, without the dots behind it, in whatever script: readers drop them.
+func plainDomain(domain string) string {
+	return strings.TrimRight(ALabels(strings.ToLower(strings.TrimRight(domain, "."))), ".")
+}
+
+func noNamePart(r rune) bool {
+	return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' && r != '_' && r != '.'
+}
+
+// looksOther reports whether what stands for a domain is none, and might be read as one by who passes over, or cuts at, what no name holds.
+func looksOther(domain string) bool {
+	if text, is := strings.CutPrefix(domain, "["); is { // an address literal (RFC 5321 4.1.3)
+		text, closed := strings.CutSuffix(text, "]")
+		_, err := netip.ParseAddr(text)
+		return !closed || err != nil
+	}
+	domain = plainDomain(domain)
+	return len(domain) > maxName || strings.ContainsFunc(domain, noNamePart)
 }
 
 // mailboxes reads the value of a From field.
@@ -145,6 +167,10 @@ func readMailboxes(value string) (found []string, doubt bool) {
 		m.next()
 	}
 	m.endPart()
+	// What no address holds, but a quoted string, a comment or an encoded word does: some readers find it there.
+	if !slices.ContainsFunc(m.found, func(address string) bool { return strings.Contains(address, "@") }) {
+		m.doubt = m.doubt && len(m.found) > 0 || strings.Contains(m.in, "@") || hidesAddress(m.in)
+	}
 	return m.found, m.doubt
 }
 
@@ -156,6 +182,7 @@ func (m *mailboxes) next() {
 		m.quoted()
 	case '(':
 		m.comment(false)
+		m.part.words.WriteByte(' ')
 	case '<':
 		m.angle()
 	case ',', ';':
@@ -166,8 +193,8 @@ func (m *mailboxes) next() {
 			return
 		}
 		m.part = part{}
-	case '>', ')':
-		m.doubt = true
+	case '>', ')': // in a name before an address it is a slip, as in "Shop :) <info@example.org>"
+		m.doubt = m.doubt || strings.Contains(m.part.words.String(), "@") || m.part.angles != nil
 	default:
 		m.part.words.WriteByte(c)
 	}
@@ -235,7 +262,7 @@ func isWithin(before, after string) bool {
 	return before != "" && after != "" && !strings.ContainsRune(ends, rune(before[len(before)-1])) && !strings.ContainsRune(ends, rune(after[0]))
 }
 
-// angle reads an address in angle brackets, without comments and blanks. A route before it is doubt: readers differ about it.
+// angle reads an address in angle brackets, its comments as blanks. A route before it is doubt: readers differ about it.
 func (m *mailboxes) angle() {
 	var b strings.Builder
 	if m.part.angles == nil {
@@ -254,10 +281,10 @@ func (m *mailboxes) angle() {
 			b.WriteString(`"` + text + `"`)
 		case '(':
 			m.comment(true)
+			b.WriteByte(' ')
 		case '<', ',', ':', ';':
 			m.doubt = true
 			b.WriteByte(c)
-		case ' ', '\t':
 		default:
 			b.WriteByte(c)
 		}
@@ -272,6 +299,7 @@ func (m *mailboxes) endPart() {
 	p := m.part
 	m.part = part{}
 	words := p.words.String()
+	p.angles = slices.CompactFunc(p.angles, strings.EqualFold) // some programs write it twice
 	if len(p.angles) > 1 || len(p.angles) == 1 && strings.Contains(words[p.name:], "@") {
 		m.doubt = true
 	}
@@ -282,25 +310,44 @@ func (m *mailboxes) endPart() {
 	switch {
 	case len(p.angles) > 0:
 	case strings.Contains(words, "@"):
-		m.take(withoutBlanks(words))
+		m.take(words)
 	case hidesAddress(words): // of no name: a reader that decodes it first sees one more author
 		m.doubt = true
 	}
 }
 
-func (m *mailboxes) take(address string) {
-	local, domain := address, ""
-	if i := strings.LastIndexByte(address, '@'); i >= 0 {
-		local, domain = address[:i], address[i+1:]
+// take takes an address, which may hold blanks. One without a domain, as MAILER-DAEMON, is nobody else's.
+func (m *mailboxes) take(text string) {
+	if inner, is := strings.CutPrefix(strings.TrimSpace(text), "'"); is && strings.HasSuffix(inner, "'") { // some programs quote so
+		text = strings.TrimSuffix(inner, "'")
 	}
+	address := withoutBlanks(text)
+	m.found = append(m.found, address)
+	i := strings.LastIndexByte(address, '@')
+	if i < 0 {
+		m.doubt = m.doubt || strings.ContainsAny(address, `"<>`) || hidesAddress(address)
+		return
+	}
+	local, domain := address[:i], address[i+1:]
 	// Of a quoted local part that looks like an address, some readers show the address in it.
 	if quoted := strings.HasPrefix(local, `"`) && strings.HasSuffix(local, `"`); quoted {
 		local = strings.Trim(local, `"`)
 	}
-	if domain == "" || local == "" || strings.ContainsAny(local, `@"<>`) || hidesAddress(local) {
+	if domain == "" || local == "" || strings.ContainsAny(local, `@"<>`) || hidesAddress(local) || looksOther(domain) || isDivided(text) {
 		m.doubt = true
 	}
-	m.found = append(m.found, address)
+}
+
+// isDivided reports whether blanks or comments divide the domain of an address where no dot stands (RFC 5322 4.4): some readers end it there,
+// others join it.
+func isDivided(text string) bool {
+	pieces := strings.Fields(text[strings.LastIndexByte(text, '@')+1:])
+	for i := 1; i < len(pieces); i++ {
+		if !strings.HasSuffix(pieces[i-1], ".") && !strings.HasPrefix(pieces[i], ".") {
+			return true
+		}
+	}
+	return false
 }
 
 // withoutBlanks drops the blanks of an address, but for those in quotes.

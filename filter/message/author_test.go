@@ -44,6 +44,15 @@ func TestHonestAuthors(t *testing.T) {
 		{"From: =?utf-8?B?Sm9obiA8Y2VvQHkudGVzdD4=?= <j@x.test>", "j@x.test", "x.test"},
 		{"From: a@x.test, b@x.test", "", "x.test"},
 		{"From: The team: a@x.test, b@x.test;", "", "x.test"},
+		{"From: j@x.test..", "j@x.test..", "x.test"},
+		{"From: j@x.test\u3002", "j@x.test\u3002", "x.test"},
+		{"From: j@\uff58.test", "j@\uff58.test", "x.test"},
+		{"From: 'j@x.test'", "j@x.test", "x.test"},
+		{"From: Shop :) <j@x.test>", "j@x.test", "x.test"},
+		{"From: A -> B <j@x.test>", "j@x.test", "x.test"},
+		{"From: Shop <j@x.test> <J@x.test>", "j@x.test", "x.test"},
+		{"From: j @ x . test", "j@x.test", "x.test"},
+		{"From: j@x.(a dot)test (name)", "j@x.test", "x.test"},
 	} {
 		got := authorOf(c.field)
 		if got.Fields != 1 || got.Address != c.address || got.Domain != c.domain {
@@ -112,6 +121,11 @@ func TestDoubtfulAuthors(t *testing.T) {
 func TestDoubtIsOneMore(t *testing.T) {
 	for field, want := range map[string]int{
 		"From: ceo@x.test\x01": 2, "From: a@x.test\x00@y.test": 2, "From: a@x.test (never closed": 2, "From: <@x.test:b@y.test>": 2,
+		"From: a@x.test\xa0": 2, "From: a@x.test\u00a0": 2, "From: a@x.test]": 2, "From: a@[x.test]": 2, "From: a@x\\.test": 2, "From: a@x.test/y": 2,
+		"From: a@x.test Name": 2, "From: <a@x.test y.test>": 2, "From: a@x.test(c)y.test": 2, "From: a@" + strings.Repeat("a.", 127) + "x.test": 2,
+		`From: "a@x.test"`: 2, "From: (a@x.test)": 2, "From: =?utf-8?Q?a=40x.test?=": 2, "From: a@x.test <>": 2, `From: " <a@x.test>`: 2,
+		"From\u00a0: a@x.test": 2, "\u2060From: a@x.test": 2,
+		"From: <>": 1, "From: <MAILER-DAEMON>": 1, "From: Mail Delivery System <MAILER-DAEMON>": 1,
 		"From: MAILER-DAEMON": 1, "From: a@[192.0.2.1]": 1, "From: undisclosed:;": 1, "From:": 1,
 	} {
 		if got := authorOf(field); len(got.Domains) != want || got.Domain != "" {
