@@ -290,7 +290,8 @@ func (s *Store) begin() error {
 	w := &writing{Store: s, ctx: ctx, cancel: cancel}
 	var err error
 	if w.conn, err = s.db.Conn(ctx); err == nil {
-		if w.tx, err = w.conn.BeginTx(ctx, nil); err == nil {
+		// Not under ctx: package sql would take the transaction back at its end, and rows that are added after that would be in none.
+		if w.tx, err = w.conn.BeginTx(context.Background(), nil); err == nil {
 			err = s.rows.prepare(ctx, w.conn)
 		}
 	}
