@@ -99,6 +99,8 @@ func TestClaims(t *testing.T) {
 		"(comment) mx.example.net; none", "(a (nested) one)\r\n\tmx.example.net (x) ; none", "\r\n mx.example.net", "mx.example.net", "mx.example.net; garbage (((",
 		"\"mx.example.net", "mx.example.net, spf=pass", "mx\x00.example.net; spf=pass", "\ufeffmx.example.net; none", "mx.example.net=pass; spf=pass",
 		"other.example; none; mx.example.net; spf=pass", "other.example, mx.example.net; spf=pass", "other.example; spf=pass; \"mx.example.net\" 1; dkim=pass", "<mx.example.net>; none",
+		"=?utf-8?Q?mx.example.net=3B_dmarc=3Dpass?=", "=?US-ASCII?B?bXguZXhhbXBsZS5uZXQ=?=; dmarc=pass", "other.example; none;\r\n =?x?q?mx.example.net?=; dmarc=pass",
+		"mx.example.net:25; dmarc=pass", "mx.example.net@other.example; dmarc=pass", "mx.example.net|dmarc=pass",
 	} {
 		if value == "<mx.example.net>; none" {
 			continue // no reader takes angle brackets for a name
@@ -110,6 +112,7 @@ func TestClaims(t *testing.T) {
 	for _, value := range []string{
 		"other.example; spf=pass smtp.mailfrom=mx.example.net", "other.example (mx.example.net); none", "notmx.example.net; none", "mx.example.net.evil.example; none",
 		"other.example; spf=pass reason=\"mx.example.net\"", "", ";", "other.example; dkim=pass header.d=mx.example.net; mx.example.net=pass",
+		"other.example; spf=pass reason=\"=?utf-8?Q?mx.example.net?=\"", "=?utf-8?Q?other.example?=; none",
 	} {
 		if Claims(value, "mx.example.net") {
 			t.Errorf("%q is not ours", value)

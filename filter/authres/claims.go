@@ -1,6 +1,8 @@
 package authres
 
 import (
+	"io"
+	"mime"
 	"strings"
 
 	"golang.org/x/net/idna"
@@ -20,9 +22,22 @@ func isVisible(c byte) bool { return c > ' ' && c <= '~' }
 // Claims reports whether a field bears our authserv-id, so that a reader could take it for ours (RFC 8601 5). The rule: what a tolerant
 // reader finds where the authserv-id stands, behind comments and blanks, in quotes or not, in any case, with a version or a dot behind
 // it, or cut off by anything that cannot be part of a name; and the same behind every comma, semicolon or line end where no
-// method=result follows, for that is a second authserv-id in one field. A field of somebody else that mentions our name in a value or comment stays.
+// method=result follows, for that is a second authserv-id in one field. Encoded words (RFC 2047) have no place there, but Sieve decodes them
+// (RFC 5228 2.7.2), so they are read both ways. A field of somebody else that mentions our name in a value or comment stays.
 func Claims(value, id string) bool {
 	id = strings.ToLower(strings.TrimSuffix(id, "."))
+	if strings.Contains(value, "=?") {
+		if decoded, err := decoder.DecodeHeader(value); err == nil && claims(decoded, id) {
+			return true
+		}
+	}
+	return claims(value, id)
+}
+
+// decoder decodes encoded words of any charset to bytes: a host's name is ASCII in all of them that mail uses.
+var decoder = mime.WordDecoder{CharsetReader: func(_ string, in io.Reader) (io.Reader, error) { return in, nil }}
+
+func claims(value, id string) bool {
 	s := &scanner{in: strings.Map(dropControl, value)}
 	first := true
 	for {
@@ -53,7 +68,7 @@ func (s *scanner) claimant() (name string, bare bool) {
 		name, _ = s.quoted()
 		name = strings.TrimSpace(name)
 	} else {
-		name = s.word(`;=,/"<>[]`)
+		name = s.word(";=,/\"<>[]:@\\?!#$%&'*+^`{|}~")
 	}
 	after := scanner{in: s.in, at: s.at}
 	return name, !after.take('=')
