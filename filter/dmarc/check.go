@@ -84,6 +84,9 @@ func judge(ctx context.Context, w *walker, author message.Author, findings func(
 		o.verdict = verdict{result: PermError, code: d.code}
 	case CodeDNS:
 		o.verdict = verdict{result: TempError, code: d.code, detail: d.trouble.Detail}
+		if e.related(author.Domain) {
+			o.policy = "" // it is no spoof that the policy of a domain above would stop
+		}
 	default:
 		o.verdict = w.evaluate(author.Domain, d, e)
 	}

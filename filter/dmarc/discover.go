@@ -25,6 +25,7 @@ type step struct {
 type walk struct {
 	steps   []step
 	trouble *resolve.Answer // the question that got no answer: the walk ended there
+	ended   string          // the name that it was about
 }
 
 // walker asks DNS, each name once.
@@ -95,7 +96,7 @@ func (w *walker) walk(name string) *walk {
 	for range maxQueries {
 		s, trouble := w.recordAt(at)
 		if trouble != nil {
-			out.trouble = trouble
+			out.trouble, out.ended = trouble, at
 			return out
 		}
 		out.steps = append(out.steps, s)
@@ -147,7 +148,7 @@ func below(name, parent string) string {
 type discovery struct {
 	record  *Record
 	domain  string // where the record stands
-	policy  Policy // after sp, np and t; "" when a question failed
+	policy  Policy // after sp, np and t; where a question failed, what a domain above asks of all below it, "" without one
 	code    string // CodeNoRecord, CodeBadRecord or CodeDNS, "" when there is a policy
 	trouble *resolve.Answer
 }
@@ -157,7 +158,7 @@ func (w *walker) discover(author string) discovery {
 	own, trouble := w.recordAt(author)
 	switch {
 	case trouble != nil:
-		return discovery{code: CodeDNS, trouble: trouble}
+		return w.above(author, author, trouble)
 	case own.record != nil:
 		return discovery{record: own.record, domain: author, policy: own.record.of(true, true)}
 	case own.bad:
@@ -165,7 +166,7 @@ func (w *walker) discover(author string) discovery {
 	}
 	path := w.walk(author)
 	if path.trouble != nil {
-		return discovery{code: CodeDNS, trouble: path.trouble}
+		return w.above(author, path.ended, path.trouble)
 	}
 	org := path.organizational(author)
 	var found *step
@@ -184,6 +185,30 @@ func (w *walker) discover(author string) discovery {
 	return w.inherit(author, found)
 }
 
+// above is for a question without an answer: the domains above the name that was asked for may have a policy all the same, which is what a
+// refusal would hang on. Who picks a subdomain that DNS has trouble with is not free of it. It ends at the next trouble, as in an outage.
+func (w *walker) above(author, asked string, trouble *resolve.Answer) discovery {
+	d := discovery{code: CodeDNS, trouble: trouble}
+	at, more := parent(asked)
+	for range maxQueries {
+		if !more {
+			break
+		}
+		s, again := w.recordAt(at)
+		if again != nil {
+			break
+		}
+		if s.record != nil && (d.policy == "" || s.record.PSD != 'y') {
+			d.domain, d.policy = at, s.record.of(false, true)
+		}
+		if s.record != nil && s.record.PSD != 'u' {
+			break
+		}
+		at, more = parent(at)
+	}
+	return d
+}
+
 // inherit applies the record of a higher domain.
 func (w *walker) inherit(author string, s *step) discovery {
 	d := discovery{record: s.record, domain: s.name}
@@ -191,7 +216,7 @@ func (w *walker) inherit(author string, s *step) discovery {
 	if s.record.of(false, false) != s.record.of(false, true) {
 		a := w.resolver.Lookup(w.ctx, author, resolve.A) // NODATA exists, NXDOMAIN does not
 		if a.Trouble() {
-			d.code, d.trouble = CodeDNS, a
+			d.code, d.trouble, d.policy = CodeDNS, a, s.record.of(false, true)
 			return d
 		}
 		exists = a.Status != resolve.NXDomain

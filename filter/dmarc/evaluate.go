@@ -1,6 +1,9 @@
 package dmarc
 
 import (
+	"slices"
+	"strings"
+
 	"gatepost.example/filter/check"
 )
 
@@ -48,6 +51,15 @@ func top(name string) string {
 type evidence struct {
 	spf  []check.Finding
 	dkim []check.Finding
+}
+
+// related reports whether the author domain, or one above or below it, is authenticated.
+func (e evidence) related(author string) bool {
+	passes := func(f check.Finding) bool {
+		return f.Result == string(Pass) && f.Domain != "" &&
+			(f.Domain == author || strings.HasSuffix(author, "."+f.Domain) || strings.HasSuffix(f.Domain, "."+author))
+	}
+	return slices.ContainsFunc(e.spf, passes) || slices.ContainsFunc(e.dkim, passes)
 }
 
 // verdict is what DMARC says of a message.
