@@ -23,8 +23,9 @@ func newExplain() *cobra.Command {
 		Use:   "explain ID | --last",
 		Short: "Say why a message was refused, or taken, and what would have changed that",
 		Long: `Explain a decision of the last weeks. ID is the one that ends every refusal (id 7K3Q-9MXA)
-and stands in Gatepost-Id, or the MTA's queue id, or the Message-ID: of several messages with
-the same the newest is explained, and the ids of the others are named.
+and stands in Gatepost-Id, as it is or as one hears it on the phone (7k3q9mxa), or the MTA's
+queue id, or the Message-ID: of several messages with the same the newest is explained, and
+the ids of the others are named.
 
 The first five lines are the answer for the phone: what was done, because of what, what
 would have made it different, the DNS answers as they were then, and the command that

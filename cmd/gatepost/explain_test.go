@@ -126,6 +126,7 @@ func TestExplainFindsByAnyName(t *testing.T) {
 	}{
 		{[]string{"explain", "4fTEST0001"}, exitDone, "what     taken at data"},
 		{[]string{"explain", "test-0002"}, exitDone, "id TEST-0002"},
+		{[]string{"explain", "test 0002"}, exitDone, "id TEST-0002"}, // as it is heard on the phone
 		{[]string{"explain", "--last"}, exitDone, "rule spoofed"},
 		{[]string{"explain", "--last", "--json"}, exitDone, `"dns": "TXT bank.example: found`},
 		{[]string{"explain", "ZZZZ-0000"}, exitNo, `nothing is known of "ZZZZ-0000"`},

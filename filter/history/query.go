@@ -158,8 +158,8 @@ func (f Filter) hasClient(text string) bool {
 
 // Find gives the row of a record by its id, its queue id or its message id, with brackets or without; of several the newest.
 func (r *Reader) Find(ctx context.Context, id string) (*Row, error) {
-	bare := strings.Trim(strings.TrimSpace(id), "<>")
-	for _, try := range []struct{ column, value string }{{"id", strings.ToUpper(bare)}, {"queue", bare}, {"message", bare}} {
+	bare := bareName(id)
+	for _, try := range []struct{ column, value string }{{"id", strings.ToUpper(bare)}, {"queue", bare}, {"message", bare}, {"id", heardID(bare)}} {
 		if try.value == "" {
 			continue
 		}
@@ -171,12 +171,28 @@ func (r *Reader) Find(ctx context.Context, id string) (*Row, error) {
 	return nil, ErrNone
 }
 
+// bareName takes off what stands around a name where it is copied from: the brackets of a message id, the colon behind a queue id in the log.
+func bareName(name string) string {
+	return strings.Trim(strings.TrimSuffix(strings.TrimSpace(name), ":"), "<>")
+}
+
+// heardID gives the id that somebody means who heard it on the phone or copied it out of a reply: without the dash or with a blank in its place, with its
+// brackets, with letters that no id has for the digits they look like. It is "" for what is none.
+func heardID(text string) string {
+	text = strings.TrimPrefix(strings.Trim(strings.ToUpper(text), "() "), "ID ")
+	text = strings.NewReplacer("-", "", " ", "", "O", "0", "I", "1", "L", "1").Replace(text)
+	if len(text) != 8 {
+		return ""
+	}
+	return text[:4] + "-" + text[4:]
+}
+
 // maxNamesakes bounds the other records that a name stands for too.
 const maxNamesakes = 5
 
 // Namesakes gives the ids of the newest other records that have the queue id or the message id of a row's record, as a name for both.
 func (r *Reader) Namesakes(ctx context.Context, row *Row, name string) (ids []string, err error) {
-	bare := strings.Trim(strings.TrimSpace(name), "<>")
+	bare := bareName(name)
 	column := ""
 	switch bare {
 	case "":

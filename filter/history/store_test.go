@@ -189,7 +189,7 @@ func TestStoreFindsWhatWasAdded(t *testing.T) {
 		t.Errorf("the file: %v, %v", info, err)
 	}
 	r, ctx := reader(t, path), context.Background()
-	for _, id := range []string{"aaaa-0300", "4fQ0300", "<m300@example.org>", " m300@example.org "} {
+	for _, id := range []string{"aaaa-0300", "4fQ0300", "4fQ0300:", "<m300@example.org>", " m300@example.org ", "aaaa0300", "aaaa o3oo", "(id AAAA-0300)"} {
 		row, err := r.Find(ctx, id)
 		if err != nil {
 			t.Fatalf("%s: %v", id, err)
@@ -204,8 +204,10 @@ func TestStoreFindsWhatWasAdded(t *testing.T) {
 			t.Errorf("%s\ngot  %+v\nwant %+v", id, got, want)
 		}
 	}
-	if _, err := r.Find(ctx, "ZZZZ-0000"); err != ErrNone {
-		t.Errorf("an id that is none: %v", err)
+	for _, id := range []string{"ZZZZ-0000", "ZZZZ0000", "AAAA-03000", "id", "()", ":"} {
+		if _, err := r.Find(ctx, id); err != ErrNone {
+			t.Errorf("%q is no id: %v", id, err)
+		}
 	}
 	text, matched, err := r.PolicyText(ctx, p.Identity)
 	if err != nil || text != p.Text || len(matched) != 2 || matched[1].Text != "user:bob" {
