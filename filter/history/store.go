@@ -59,6 +59,8 @@ type Store struct {
 	known   map[known]bool // policies and entries that the database has
 	told    uint64         // losses that the log has said
 	toldAt  time.Time
+	final   error     // how the last commit ended
+	keptErr uint64    // how many were written when something went wrong last
 	expired time.Time // when old blocks were last looked for
 	looks   looks
 }
@@ -171,7 +173,7 @@ func (s *Store) Close() error {
 		<-s.ended
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		err = errors.Join(s.wrong, s.packer.Close(), s.db.Close())
+		err = errors.Join(s.final, s.packer.Close(), s.db.Close())
 	})
 	return err
 }
@@ -203,14 +205,22 @@ func (s *Store) run() {
 		case <-s.stop:
 			stopping = true
 		}
-		s.note(s.write(s.take()))
+		s.final = s.write(s.take())
+		s.note(s.final)
 	}
 }
 
-// note keeps how a commit ended, and says it.
+// note keeps how a commit ended, and says it. What was wrong is over when a record is written again: a second in which there was nothing to write
+// shows nothing of a disk that is full.
 func (s *Store) note(err error) {
+	kept := s.kept.Load()
 	s.mu.Lock()
 	before := s.wrong
+	if err != nil {
+		s.keptErr = kept
+	} else if kept == s.keptErr {
+		err = before
+	}
 	s.wrong = err
 	s.mu.Unlock()
 	s.tell(before, err)

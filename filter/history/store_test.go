@@ -161,9 +161,20 @@ func TestWriterOutlivesAPanic(t *testing.T) {
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
+	for range 2 { // the writing is done, and what it wrote is nothing
+		if err := s.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !strings.Contains(s.Status(), "1 records are lost") || strings.Contains(log.text(), "written again") {
+		t.Errorf("with nothing to write since: status %q, log %q", s.Status(), log.text())
+	}
 	s.Add(fullRecord(2), &Policy{Identity: "0011223344556677-89abcdef"})
 	if err := s.Close(); err != nil {
 		t.Error(err)
+	}
+	if !strings.Contains(log.text(), "written again") {
+		t.Errorf("log %q", log.text())
 	}
 	if kept, lost := s.Counts(); kept != 1 || lost != 1 || !strings.Contains(log.text(), "the history's writer panicked") {
 		t.Errorf("%d kept, %d lost, log %q", kept, lost, log.text())
