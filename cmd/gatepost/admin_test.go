@@ -201,6 +201,17 @@ func shows(t *testing.T, dir, want string) bool {
 	return false
 }
 
+// TestNoSuchPolicy: a command whose policy is not there blames that, and asks no other daemon and no other history.
+func TestNoSuchPolicy(t *testing.T) {
+	says(t, filepath.Join(t.TempDir(), "gone"), []typed{
+		{"status", exitUse, "the policy cannot be read: open "},
+		{"reload", exitUse, "gone/policy.toml: no such file or directory"},
+		{"list add block 192.0.2.1", exitUse, "the policy cannot be read"},
+		{"history", exitUse, "the policy cannot be read"},
+		{"explain --last", exitUse, "the policy cannot be read"},
+	})
+}
+
 // TestUnreadPolicy: a policy that could not be read, because it was just being moved, is read later without another word.
 func TestUnreadPolicy(t *testing.T) {
 	dir, other := startDaemon(t), t.TempDir()

@@ -87,10 +87,15 @@ func readPolicy(path string, read func(*policy.Vocabulary) (*policyfile.File, er
 			return nil, answerNo{fmt.Errorf("%s: submission.login_maps: %w", path, err)}
 		}
 	}
+	return file, withRights(err)
+}
+
+// withRights adds what helps to an error of reading a policy, where it is a want of rights.
+func withRights(err error) error {
 	if errors.Is(err, fs.ErrPermission) {
-		err = fmt.Errorf("%w; be root or in the group of that file", err)
+		return fmt.Errorf("%w; be root or in the group of that file", err)
 	}
-	return file, err
+	return err
 }
 
 // printCheck prints the order of events and what is doubtful.

@@ -33,12 +33,9 @@ var directoryLine = regexp.MustCompile(`(?m)^\s*directory\s*=\s*["'](.*?)["']`)
 func (p *pastPlace) open() (*history.Reader, error) {
 	directory := p.directory
 	if directory == "" {
-		directory = policyfile.Default().Server.Directory
-		text, err := os.ReadFile(p.policy)
-		if err == nil {
-			if named := directoryLine.FindSubmatch(text); named != nil {
-				directory = string(named[1])
-			}
+		var err error
+		if directory, err = namedIn(p.policy, directoryLine, policyfile.Default().Server.Directory); err != nil {
+			return nil, err
 		}
 	}
 	file := &policyfile.File{Server: policyfile.Server{Directory: directory}}

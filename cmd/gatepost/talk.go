@@ -36,12 +36,9 @@ var adminLine = regexp.MustCompile(`(?m)^\s*admin\s*=\s*["'](.*?)["']`)
 // talkTo finds the daemon's socket: as --socket says, else as the policy does, else the default.
 func talkTo(path, socket string) (*talker, error) {
 	if socket == "" {
-		socket = policyfile.Default().Listen.Admin.Address
-		// Read without the checks of a policy: a file with mistakes still names the daemon that runs.
-		if text, err := os.ReadFile(path); err == nil {
-			if named := adminLine.FindSubmatch(text); named != nil {
-				socket = string(named[1])
-			}
+		var err error
+		if socket, err = namedIn(path, adminLine, policyfile.Default().Listen.Admin.Address); err != nil {
+			return nil, err
 		}
 		if socket == "" {
 			return nil, fmt.Errorf("%s says that the daemon has no socket for commands; set listen.admin", path)
@@ -53,6 +50,20 @@ func talkTo(path, socket string) (*talker, error) {
 		return d.DialContext(ctx, "unix", socket)
 	}
 	return &talker{socket, &http.Client{Transport: &http.Transport{DialContext: dial}, Timeout: 2 * adminTime}}, nil
+}
+
+// namedIn gives what a line of a policy file names. It is read without the checks of a policy: one with mistakes still names the daemon that runs. What
+// is usual stands for a line that is not there, and for the usual file where there is none; a file that was asked for has to be there, lest another
+// daemon answers.
+func namedIn(path string, line *regexp.Regexp, usual string) (string, error) {
+	text, err := os.ReadFile(path)
+	if err != nil && path != defaultPolicy {
+		return "", withRights(fmt.Errorf("the policy cannot be read: %w", err))
+	}
+	if named := line.FindSubmatch(text); named != nil {
+		return string(named[1]), nil
+	}
+	return usual, nil
 }
 
 // ask sends one request and reads the answer into out, which may be nil.
