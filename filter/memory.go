@@ -157,6 +157,9 @@ func (s *Session) appendEvidence(steps []state.Step, t *transaction, whole bool)
 		return steps
 	}
 	domains := reputation.Authenticated(s.foundBy("spf"), s.foundBy("dkim"))
+	for i, domain := range domains {
+		domains[i] = strings.Clone(domain) // it may be a part of a whole header field, and the memory may be told long after the message
+	}
 	signals := reputation.Evidence{IP: ev.IP, Network: ev.Network, Domains: domains}
 	if set.Signals.Header != "" {
 		switch verdict := strings.TrimSpace(t.header.First(set.Signals.Header)); {

@@ -2,6 +2,7 @@ package filter
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -9,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -16,6 +18,7 @@ import (
 	"time"
 
 	"gatepost.example/filter/history"
+	"gatepost.example/filter/message"
 	"gatepost.example/filter/resolve"
 	"gatepost.example/filter/resolve/resolvetest"
 	"gatepost.example/filter/state"
@@ -180,5 +183,48 @@ func TestRecordsOfTheirOwn(t *testing.T) {
 	}
 	if len(seen) != connections*each {
 		t.Errorf("%d of %d sessions are in the file", len(seen), connections*each)
+	}
+}
+
+// TestIdleSessionsHoldNoHeader: what a message says of its sender is told the memory later, and is a part of a header field. A session that rests
+// after its message holds no more of the header.
+func TestIdleSessionsHoldNoHeader(t *testing.T) {
+	held := func() int {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.GC() // also what pools hold
+		runtime.ReadMemStats(&m)
+		return int(m.HeapAlloc)
+	}
+	private := newKey(t)
+	server := shippedServer(t, private)
+	server.resolver = atHand{server.resolver}
+	hash := sha256.Sum256(nil)
+	const sessions, header = 200, 30_000
+	fields := append([]message.Field{{Name: "X-Long", Value: strings.Repeat("x", header)}}, signedHeader(private, hash[:])...)
+	play(t, server, fields, nil, 0)         // once for what is made once
+	server.Pause(time.Now().Add(time.Hour)) // no limit is in the way
+	before := held()
+	var all []*Session
+	for range sessions {
+		s := server.NewSession()
+		s.Connect(Client{Addr: netip.MustParseAddr("198.51.100.1"), Name: "mail.example.org", DaemonPort: "25", MTA: "mx.example.net"})
+		s.Helo("mail.example.org", TLS{})
+		s.Mail(Sender{Address: "a@example.org"})
+		s.Rcpt(to("u@example.net")[0])
+		for _, f := range fields {
+			s.HeaderField(f.Name, f.Value)
+		}
+		s.EndOfHeader()
+		if r, _ := s.EndOfMessage("4fQ"); r.Verb != GoOn {
+			t.Fatal(r)
+		}
+		all = append(all, s)
+	}
+	if each := (held() - before) / sessions; each > header/2 {
+		t.Errorf("an idle session holds %d bytes", each)
+	}
+	for _, s := range all {
+		s.Close()
 	}
 }

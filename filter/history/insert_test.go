@@ -2,9 +2,13 @@ package history
 
 import (
 	"context"
+	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
+
+	"gatepost.example/policy"
 )
 
 // writer gives a store whose writer is the test, and where its file is.
@@ -24,10 +28,8 @@ func TestNoRowWithoutBlock(t *testing.T) {
 	if err := s.enter([]added{{fullRecord(1), nil}}); err != nil {
 		t.Fatal(err)
 	}
-	s.writing.cancel() // as its timeout does
-	for range 100 {    // until package sql may have seen it
-		time.Sleep(time.Millisecond)
-	}
+	s.writing.cancel()                         // as its timeout does
+	time.Sleep(100 * time.Millisecond)         // until package sql may have seen it
 	_ = s.write([]added{{fullRecord(2), nil}}) // it says that the time is over
 	if err := s.write([]added{{fullRecord(3), nil}}); err != nil {
 		t.Fatal(err)
@@ -40,4 +42,33 @@ func TestNoRowWithoutBlock(t *testing.T) {
 	if got := strings.Join(ids, " "); got != "AAAA-0003" || kept != 1 || lost != 2 {
 		t.Errorf("rows of %q, %d kept, %d lost", got, kept, lost)
 	}
+}
+
+// TestKnownEntriesHoldNoMessage: what a list was asked is a part of a header field, and so is the entry that was found. The writer remembers which
+// entries the file has, and nothing else of these.
+func TestKnownEntriesHoldNoMessage(t *testing.T) {
+	const entries, field = 30, 1 << 20
+	s, _ := writer(t)
+	before := heap()
+	for i := range entries {
+		header := strings.Repeat("x", field) + fmt.Sprintf("d%d.example", i)
+		p := &Policy{Identity: "0011223344556677-89abcdef", Matches: func(*Record) []Match {
+			return []Match{{List: "block", Kind: policy.KindDomain, Text: header[field:]}}
+		}}
+		if err := s.write([]added{{&Record{ID: fmt.Sprint(i), Time: atStart}, p}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if held := heap() - before; held > entries*field/4 {
+		t.Errorf("%d entries hold %d bytes", entries, held)
+	}
+	runtime.KeepAlive(s)
+}
+
+// heap gives the bytes that are in use.
+func heap() int {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int(m.HeapAlloc)
 }

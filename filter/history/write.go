@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"strings"
 	"time"
 
 	"gatepost.example/policy"
@@ -170,6 +171,7 @@ func (w *writing) policy(p *Policy, r *Record) error {
 			return err
 		}
 		if len(w.known) < maxKnown {
+			key.text = strings.Clone(key.text) // it may be a part of a whole header field
 			w.known[key] = true
 		}
 	}

@@ -1,6 +1,9 @@
 package resolve
 
-import "sync"
+import (
+	"strings"
+	"sync"
+)
 
 // notes is what readers made of an answer, kept beside it as long as it is in the cache.
 type notes struct {
@@ -31,7 +34,7 @@ func (a *Answer) Note(reader string, read func() any) any {
 	}
 	value := read()
 	if len(a.notes.list) < maxNotes {
-		a.notes.list = append(a.notes.list, note{reader, value})
+		a.notes.list = append(a.notes.list, note{strings.Clone(reader), value}) // it may be a part of a whole header field
 	}
 	return value
 }
