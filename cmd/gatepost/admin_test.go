@@ -108,6 +108,7 @@ func TestCommandsTalkToTheDaemon(t *testing.T) {
 		{"list show allow", exitDone, "ticket"},
 		{"list add allow 198.51.100.1/24", exitNo, "has bits beyond its length; write 198.51.100.0/24"},
 		{"list show allow --json", exitDone, `"entry": "198.51.100.0/24"`},
+		{"list add allow 198.51.100.1/24", exitNo, "list allow stays as it was, because the policy would not load:\n"},
 		{"list add none x.example", exitNo, `there is no list "none"; the policy has allow`},
 		{"list add allow x.example --for ever", exitUse, `--for: "ever" is no time; write for example 12h or 30d`},
 		{"list remove allow 198.51.100.0/24", exitDone, "is out of list allow"},
@@ -121,6 +122,8 @@ func TestCommandsTalkToTheDaemon(t *testing.T) {
 		{"reputation forget 192.0.2.1", exitNo, "nothing was known"},
 		{"reload", exitDone, "the policy is in force"},
 	})
+	write(t, filepath.Join(dir, "state", "lists", "allow"), "192.0.2.7 # until 2026-05-05T10:00:00Z ticket\n")
+	says(t, dir, []typed{{"list show allow", exitDone, "2026-05-05T10:00:00Z (over)"}})
 	write(t, filepath.Join(dir, "policy.toml"), fmt.Sprintf(adminPolicy, dir)+"mode = 3\n")
 	if status, out := talk(t, dir, "reload"); status != exitNo || !strings.Contains(out, "mode") {
 		t.Errorf("a broken policy: exit status %d\n%s", status, out)

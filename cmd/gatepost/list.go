@@ -17,7 +17,9 @@ func newList() *cobra.Command {
 		Short: "Show a list of the policy, and change it for a while or for good",
 		Long: `Each list of [list] has a file of its own below server.directory, to which add and remove
 write; what stands in the policy or in files that it names is yours to edit. A change is
-in force when the command ends.`,
+in force when the command ends, on this machine and for new connections: one that is open,
+as that of a spammer may be for hours, goes on under the lists that it began with, until it
+ends or you end it (ss -K dst 192.0.2.1).`,
 	}
 	where.flags(c)
 	c.AddCommand(newListAdd(&where), newListRemove(&where), newListShow(&where))
@@ -91,6 +93,9 @@ func newListShow(where *place) *cobra.Command {
 				until := "-"
 				if !e.Until.IsZero() {
 					until = e.Until.Format(time.RFC3339)
+					if !time.Now().Before(e.Until) {
+						until += " (over)"
+					}
 				}
 				rows = append(rows, fmt.Sprintf("%s\t%s\t%s\t%s", e.Entry, until, e.From, e.Note))
 			}

@@ -113,7 +113,7 @@ func (d *daemon) changeList(r *http.Request) (any, error) {
 		return nil, err
 	}
 	if err := d.askReload(r.Context()); err != nil {
-		return nil, errors.Join(err, writeList(path, before))
+		return nil, errors.Join(fmt.Errorf("list %s stays as it was, because the policy would not load:\n%w", name, err), writeList(path, before))
 	}
 	return found, nil
 }
