@@ -231,6 +231,17 @@ func TestDoctor(t *testing.T) {
 	mend(t, one("a policy that is not loaded", "loaded", "is not the file as it is now").Fix)
 	well("reload")
 
+	if err := os.WriteFile(site.PolicyFile(), append(text, "[trsut]\n"...), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if wrong := examine(t, i); len(wrong) != 1 || wrong[0].Check != "policy" || !strings.Contains(wrong[0].Text, "trsut") {
+		t.Errorf("a mistake in the policy: %+v", wrong)
+	}
+	if err := os.WriteFile(site.PolicyFile(), append(text, "# changed\n"...), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	well("the mistake")
+
 	edit("-e", "default_transport=discard:", "mynetworks=0.0.0.0/0", "smtpd_relay_restrictions=permit_mynetworks, reject_unauth_destination", "smtpd_recipient_restrictions=")
 	if f := one("an open relay", "relay", "a stranger (as 192.0.2.99 by XCLIENT) may send to anywhere"); !strings.Contains(f.Fix, "reject_unauth_destination") {
 		t.Errorf("%+v", f)

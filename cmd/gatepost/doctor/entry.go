@@ -7,6 +7,7 @@ import (
 
 	"gatepost.example/cmd/gatepost/mta"
 	"gatepost.example/cmd/gatepost/setup"
+	"gatepost.example/policy/policyfile"
 )
 
 // entry is a place at which the mail server takes mail by SMTP, of Postfix or Sendmail.
@@ -67,10 +68,16 @@ func (d *Doctor) entryOf(s mta.Service) entry {
 		name: s.Key(), address: d.Postfix.Dial(s), role: "mx", number: s.Port(), everywhere: s.Host() == "", off: setup.MiltersOff(d.Postfix, s),
 		wrapped: d.Postfix.Of(s, "smtpd_tls_wrappermode") == "yes", encrypted: d.Postfix.Of(s, "smtpd_tls_security_level") == "encrypt",
 	}
-	if d.File != nil {
-		e.role = setup.Role(d.Postfix, s, d.File.Server.Submission)
-	}
+	e.role = setup.Role(d.Postfix, s, d.submission())
 	return e
+}
+
+// submission gives the services of the users, as the policy names them, or as it does by default where it is wrong.
+func (d *Doctor) submission() policyfile.Submission {
+	if d.File == nil {
+		return policyfile.Default().Server.Submission
+	}
+	return d.File.Server.Submission
 }
 
 // daemonEntry gives a daemon of Sendmail; its modifiers (DAEMON_OPTIONS in cf/README): s is TLS from the start, a asks for a login.
@@ -79,7 +86,7 @@ func (d *Doctor) daemonEntry(one mta.Daemon) entry {
 		name: one.Name, address: one.Dial(), role: "mx", number: one.Number(), everywhere: one.Addr == "",
 		off: one.Own && len(one.Filters) == 0, wrapped: strings.Contains(one.Modifiers, "s"), login: strings.Contains(one.Modifiers, "a"),
 	}
-	if f := d.File; f != nil && (slices.Contains(f.Server.Submission.Ports, e.number) || slices.Contains(f.Server.Submission.Names, one.Name)) {
+	if users := d.submission(); slices.Contains(users.Ports, e.number) || slices.Contains(users.Names, one.Name) {
 		e.role = "submission"
 	}
 	return e
