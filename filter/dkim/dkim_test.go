@@ -191,6 +191,10 @@ func TestSignatureTags(t *testing.T) {
 		{"no key", "", change("s=e", "s=none"), "permerror no-key"},
 		{"oversigned DKIM-Signature: the signature's own field was not there yet", "", change("h=From", "h=From:DKIM-Signature"), "pass"},
 		{"white space in d=", "", change("d=example.org", "d=example .org"), "permerror syntax"},
+		{"a colon too many in h=", "", change("h=From", "h=:From: :"), "pass"},
+		{"nothing in h=", "", change("h=From", "h=:"), "permerror from-not-signed"},
+		{"a tag of somebody's own with a hyphen", "x-note=hello; ", nil, "pass"},
+		{"a tag that begins with a hyphen", "-x=hello; ", nil, "permerror syntax"},
 		{"oversigned From", "", change("h=From", "h=From:From"), "pass"},
 	} {
 		if got := words(verify(t, zone(), raw(c.tags, c.edit), 100, now)); got != c.want {
@@ -247,6 +251,9 @@ func TestKeyRecords(t *testing.T) {
 		{"v= not first", `"k=ed25519; v=DKIM1; p=P"`, "permerror key-syntax"},
 		{"another version", `"v=DKIM2; k=ed25519; p=P"`, "permerror key-syntax"},
 		{"white space in p=", `"v=DKIM1; k=ed25519; p= \009P "`, "pass"},
+		{"pasted quotes in p=", `"v=DKIM1; k=ed25519; p=\"\" \"P"`, "pass"},
+		{"nothing but quotes in p=", `"v=DKIM1; k=ed25519; p=\"\""`, "permerror key-revoked"},
+		{"a tag of somebody's own with a hyphen", `"v=DKIM1; x-note=hello; k=ed25519; p=P"`, "pass"},
 		{"revoked", `"v=DKIM1; k=ed25519; p="`, "permerror key-revoked"},
 		{"no p=", `"v=DKIM1; k=ed25519"`, "permerror key-syntax"},
 		{"no base64", `"v=DKIM1; k=ed25519; p=!"`, "permerror key-syntax"},

@@ -98,7 +98,7 @@ func ParseKey(text, algorithm string) (*Key, *Problem) {
 		case "t":
 			key.Strict, key.Testing = hasWord(t.Value, "s"), hasWord(t.Value, "y")
 		case "p":
-			p, hasP = unspace(t.Value), true
+			p, hasP = unspace(strings.ReplaceAll(t.Value, `"`, "")), true // quotes of a zone file that were pasted into a form
 		}
 	}
 	switch {

@@ -119,8 +119,10 @@ func (s *Signature) setNames(value string) *Problem {
 	}
 	s.Names = make([]string, 0, strings.Count(value, ":")+1)
 	for name := range strings.SplitSeq(strings.ToLower(value), ":") {
-		name = trim(name)
-		if name == "" || strings.ContainsAny(name, " \t\r\n;") {
+		if name = trim(name); name == "" { // a colon too many, which other verifiers pass over: it signs nothing
+			continue
+		}
+		if strings.ContainsAny(name, " \t\r\n;") {
 			return problem(CodeSyntax, "h= has %q for a name", name)
 		}
 		s.Names = append(s.Names, name)

@@ -78,11 +78,11 @@ func trim(s string) string {
 
 func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\r' || c == '\n' }
 
-// isTagName: ALPHA *ALNUMPUNC (RFC 6376 3.2).
+// isTagName: ALPHA *ALNUMPUNC (RFC 6376 3.2), and hyphens, which people write in tags of their own: nobody reads those.
 func isTagName(name string) bool {
 	for i, r := range name {
 		letter := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z'
-		if !letter && (i == 0 || (r < '0' || r > '9') && r != '_') {
+		if !letter && (i == 0 || (r < '0' || r > '9') && r != '_' && r != '-') {
 			return false
 		}
 	}

@@ -81,6 +81,7 @@ func TestEvaluate(t *testing.T) {
 		{"the trouble is on the way", "_dmarc.b.example.org TXT SERVFAIL\n_dmarc.example.org TXT \"v=DMARC1; p=quarantine\"", "a.b.example.org", nil, nil, "temperror quarantine example.org  none"},
 		{"and a public suffix above asks for less", "_dmarc.a.b.example TXT SERVFAIL\n_dmarc.b.example TXT \"v=DMARC1; p=reject\"\n_dmarc.example TXT \"v=DMARC1; p=none; psd=y\"", "a.b.example", nil, nil, "temperror reject b.example  none"},
 		{"the domain above is authenticated", "_dmarc.a.example.org TXT SERVFAIL\n_dmarc.example.org TXT \"v=DMARC1; p=reject\"", "a.example.org", pass, nil, "temperror  example.org  none"},
+		{"a broken signature of it is a trace all the same", "_dmarc.a.example.org TXT SERVFAIL\n_dmarc.example.org TXT \"v=DMARC1; p=reject\"", "a.example.org", nil, findings("fail example.org key"), "temperror reject example.org  fail"},
 		{"does a subdomain exist?", "a.example.org A SERVFAIL\n_dmarc.example.org TXT \"v=DMARC1; p=reject; np=none\"", "a.example.org", nil, nil, "temperror reject example.org  none"},
 		{"trouble above as well", "_dmarc.a.example.org TXT SERVFAIL\n_dmarc.example.org TXT TIMEOUT", "a.example.org", nil, nil, "temperror    none"},
 		{"SPF owes an aligned answer", `_dmarc.example.org TXT "v=DMARC1; p=reject"`, "example.org", findings("temperror example.org"), nil, "temperror reject example.org  none"},

@@ -56,10 +56,14 @@ type evidence struct {
 // related reports whether the author domain, or one above or below it, is authenticated.
 func (e evidence) related(author string) bool {
 	passes := func(f check.Finding) bool {
-		return f.Result == string(Pass) && f.Domain != "" &&
-			(f.Domain == author || strings.HasSuffix(author, "."+f.Domain) || strings.HasSuffix(f.Domain, "."+author))
+		return f.Result == string(Pass) && inLine(author, f.Domain)
 	}
 	return slices.ContainsFunc(e.spf, passes) || slices.ContainsFunc(e.dkim, passes)
+}
+
+// inLine reports whether two names are the same, or one is below the other.
+func inLine(a, b string) bool {
+	return a != "" && b != "" && (a == b || strings.HasSuffix(a, "."+b) || strings.HasSuffix(b, "."+a))
 }
 
 // verdict is what DMARC says of a message.
@@ -130,7 +134,7 @@ func (w *walker) signedBy(author string, findings []check.Finding, strict bool) 
 			a = certain
 		}
 		switch {
-		case a == certain:
+		case a == certain, a == maybe && word == "fail" && inLine(author, f.Domain): // a trace of a forwarder, whatever DNS owes
 			best = word
 		case a == maybe && rank[best] < rank["temperror"]:
 			best = "temperror"
