@@ -111,3 +111,14 @@ func TestRelaysCountNothing(t *testing.T) {
 		}
 	}
 }
+
+// TestCorrespondentsSpeakForThemselves: mail of somebody our users wrote to speaks for its sender, also where a rule took it before the sender was
+// looked at.
+func TestCorrespondentsSpeakForThemselves(t *testing.T) {
+	for _, first := range []string{"", "[[rule]]\nname = \"allowed\"\nwhen = 'client.ip == \"192.0.2.1\"'\naction = \"accept\"\n"} {
+		s := newSite(t, first+"[[rule]]\nname = \"bad\"\nwhen = 'client.reputation == \"bad\"'\nreply = \"550 5.7.1 no\"\n")
+		s.want(s.visit("198.51.100.1", "anna", "a@example.org"), "0", "what a user writes")
+		s.want(s.visit("192.0.2.1", "", "u@example.net"), "0", "the answer")
+		s.want(s.opinions(), "reputation:ip 192.0.2.1 1.000 0.000; reputation:network 192.0.2.0/24 1.000 0.000; reputation:domain example.org 1.000 0.000; ", "first rule "+first)
+	}
+}

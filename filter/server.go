@@ -120,7 +120,8 @@ func (s *Server) Reload(settings *Settings) {
 		}
 	}
 	if settings.Signals.Correspondent > 0 && settings.remembers() {
-		settings.wanted[settings.owner["sender.correspondent"]] = true
+		i := settings.owner["sender.correspondent"]
+		settings.wanted[i], settings.counted[i] = true, true
 	}
 	if s.watch != nil {
 		s.watch.Follow(settings.Lists)

@@ -45,7 +45,7 @@ type Settings struct {
 
 	checks  []entry // the registry for this policy
 	wanted  []bool  // for each of them: a rule reads a fact of the check
-	counted []bool  // the same: a limit does, which counts whatever the rules decide
+	counted []bool  // the same: a limit does, or what is learned of a message, whatever the rules decide
 	// starting lists the checks that start at each stage.
 	starting [policy.Data + 1][]int
 	limits   []boundLimit
