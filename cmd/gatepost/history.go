@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -25,6 +26,7 @@ type historyOptions struct {
 	by                   string
 	filter               history.Filter
 	follow, asJSON       bool
+	begin                int // how many lines of the past --follow begins with; 0 for all
 }
 
 func newHistory() *cobra.Command {
@@ -60,16 +62,29 @@ sessions of gatepost doctor have (doctor) in the place of a rule.`,
 	flags.StringVar(&f.Author, "author", "", "the author `DOMAIN`, or one above it")
 	flags.StringVar(&f.Text, "text", "", "a `TEXT` anywhere in the line")
 	flags.BoolVar(&f.Refused, "refused", false, "only what was not simply accepted")
-	flags.IntVar(&f.Most, "most", 100, "list at most this `NUMBER`; 0 for all")
+	flags.IntVar(&f.Most, "most", 100, "list at most this `NUMBER`; 0 for all (of --follow: begin with so many, else with 10)")
 	flags.StringVar(&o.by, "by", "", "count by `WHAT` instead: rule, action, day, domain (author's or sender's), client")
 	flags.BoolVar(&o.follow, "follow", false, "go on with what is decided from now on")
 	flags.BoolVar(&o.asJSON, "json", false, "print JSON")
 	return c
 }
 
+// actionWord is what --action takes.
+var actionWord = regexp.MustCompile(`^((would-)?([45][0-9]{2}|accept|none|discard|quarantine|hold|tag)|left)$`)
+
 func (o *historyOptions) run(c *cobra.Command) error {
 	var err error
 	now := time.Now()
+	switch {
+	case o.filter.Action != "" && !actionWord.MatchString(o.filter.Action):
+		return fmt.Errorf("--action: %q is none; write a reply code as 550, accept, none, discard, quarantine or left, or would-550", o.filter.Action)
+	case o.filter.Most < 0:
+		return fmt.Errorf("--most: %d is no number of lines; 0 lists all", o.filter.Most)
+	case !c.Flags().Changed("most"):
+		o.begin = followBegin
+	default:
+		o.begin = o.filter.Most
+	}
 	if o.filter.Since, err = parseMoment("since", o.since, now); err != nil {
 		return err
 	}
@@ -231,8 +246,11 @@ var keysOfRows = map[string]func(*history.Row) string{
 	},
 }
 
-// followPast is how often what is new is looked for.
-const followPast = time.Second
+// followPast is how often what is new is looked for, followBegin how many lines of the past come first.
+const (
+	followPast  = time.Second
+	followBegin = 10
+)
 
 // watch prints rows as they come, until ctx ends.
 func (o *historyOptions) watch(ctx context.Context, c *cobra.Command, r *history.Reader) error {
@@ -248,7 +266,7 @@ func (o *historyOptions) watch(ctx context.Context, c *cobra.Command, r *history
 	// The beginning is what a list without --follow ends with.
 	var last []history.Row
 	begin := o.filter
-	begin.Most = 10
+	begin.Most = o.begin
 	if err := r.Rows(ctx, begin, func(row *history.Row) bool { last = append(last, *row); return true }); err != nil {
 		return err
 	}

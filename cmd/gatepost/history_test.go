@@ -30,6 +30,9 @@ func TestHistoryListsAndCounts(t *testing.T) {
 		{"history --since 3650d --most 2", exitDone, []string{"These are the newest 2; --most NUMBER lists more"}, ""},
 		{"history --since 3650d --most 0", exitDone, []string{"spoofed"}, "newest"},
 		{"history --since 1m", exitDone, []string{"TIME"}, "spoofed"},
+		{"history --since 3650d --action would-554", exitDone, []string{"554 at rcpt by blocked"}, "our-users"},
+		{"history --action defer", exitUse, []string{`--action: "defer" is none; write a reply code as 550`}, ""},
+		{"history --most -1", exitUse, []string{"--most: -1 is no number of lines"}, ""},
 		{"history --by moon", exitUse, []string{`"moon" is none`}, ""},
 		{"history --client x", exitUse, []string{"neither an address nor a network"}, ""},
 		{"history --directory /nowhere", exitUse, []string{"there is no history to read"}, ""},
@@ -84,15 +87,15 @@ func TestHistoryNamesDoctor(t *testing.T) {
 	}
 }
 
-// TestHistoryFollows: what is decided later is printed too, each once, and of all only what the filters ask for.
+// TestHistoryFollows: what is decided later is printed too, each once, and of all only what the filters ask for; of the past as much as --most says.
 func TestHistoryFollows(t *testing.T) {
-	dir := recordCases(t, "spoofed-reject", "null-mx")
+	dir := recordCases(t, "spoofed-reject", "null-mx", "spoofed-reject")
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	out, ended := &lockedBuffer{}, make(chan error, 1)
 	c := newRoot()
 	c.SetOut(out)
-	c.SetArgs([]string{"history", "--follow", "--policy", filepath.Join(dir, "policy.toml"), "--since", "3650d", "--rule", "spoofed"})
+	c.SetArgs([]string{"history", "--follow", "--policy", filepath.Join(dir, "policy.toml"), "--since", "3650d", "--rule", "spoofed", "--most", "1"})
 	go func() { ended <- c.ExecuteContext(ctx) }()
 	await := func(lines int) {
 		t.Helper()
