@@ -69,19 +69,26 @@ func changeMode(c *cobra.Command, o modeOptions, mode policyfile.Mode) error {
 	if err != nil {
 		return err
 	}
-	if text == string(old) {
-		fmt.Fprintf(c.OutOrStdout(), "%s says so already\n", o.where.policy)
-		return nil
-	}
 	file, err := checkPolicy(o.where.policy, []byte(text))
-	if err != nil {
+	switch {
+	case text == string(old):
+		fmt.Fprintf(c.OutOrStdout(), "%s says so already\n", o.where.policy)
+		if err == nil {
+			o.sayEnforced(c, file)
+		}
+		return nil
+	case err != nil:
 		return err
 	}
 	if err := setup.Replace(path, []byte(text)); err != nil {
 		return fmt.Errorf("%s stays as it is: %w", path, err)
 	}
 	fmt.Fprint(c.OutOrStdout(), changedLine(o.where.policy, string(old), text))
-	return o.takeIn(c, path, old, file.Hash)
+	if err := o.takeIn(c, path, old, file.Hash); err != nil {
+		return err
+	}
+	o.sayEnforced(c, file)
+	return nil
 }
 
 // edited gives the text with the one line changed that the command line asks for.
@@ -128,6 +135,17 @@ func (o modeOptions) takeIn(c *cobra.Command, path string, old []byte, hash stri
 	}
 	fmt.Fprintln(c.OutOrStdout(), "it is in force for new sessions")
 	return nil
+}
+
+// sayEnforced names, after a change of the whole policy, the rules that refuse in mode observe too: whoever wants nothing refused has to know.
+func (o modeOptions) sayEnforced(c *cobra.Command, file *policyfile.File) {
+	if o.rule != "" || file.Mode != policyfile.Observe || len(file.Enforced) == 0 {
+		return
+	}
+	fmt.Fprintf(c.OutOrStdout(), "these refuse all the same, by a line of their own: %s\n", strings.Join(file.Enforced, ", "))
+	for _, rule := range file.Enforced {
+		fmt.Fprintf(c.OutOrStdout(), "  gatepost mode observe --rule %s\n", rule)
+	}
 }
 
 // changedLine shows the first line in which two texts differ.

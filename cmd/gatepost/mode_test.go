@@ -40,6 +40,7 @@ func TestMode(t *testing.T) {
 		{"mode observe", exitDone, ":1: mode = \"observe\"\n  before: mode = \"enforce\"\n", "mode = \"observe\"\n" + before},
 		{"mode enforce --rule bank --share 12.5%", exitDone, "in force", "mode = \"observe\"\n" + before + "enforce = \"12.5%\"\n"},
 		{"status", exitDone, "mode observe but for bank,", "mode = \"observe\"\n" + before + "enforce = \"12.5%\"\n"},
+		{"mode observe", exitDone, "says so already\nthese refuse all the same, by a line of their own: bank\n  gatepost mode observe --rule bank\n", "mode = \"observe\"\n" + before + "enforce = \"12.5%\"\n"},
 		{"mode enforce --rule bank", exitDone, "enforce = \"100%\"", "mode = \"observe\"\n" + before + "enforce = \"100%\"\n"},
 		{"mode observe --rule bank", exitDone, "enforce = \"0%\"", "mode = \"observe\"\n" + before + "enforce = \"0%\"\n"},
 		{"mode enforce --rule banks", exitNo, `there is no rule "banks" (did you mean "bank"?)`, "mode = \"observe\"\n" + before + "enforce = \"0%\"\n"},
