@@ -124,8 +124,10 @@ func (r Recipient) parts() (local, domain string) {
 		resolved = r.Address // of an alias domain the MTA says its table's text, not an address
 	}
 	local, domain = splitAddress(resolved)
-	if strings.EqualFold(local, "postmaster") { // RFC 5321 4.5.1: without regard to case
-		local = "postmaster"
+	for _, name := range [...]string{"postmaster", "abuse"} { // RFC 5321 4.5.1, RFC 2142 2: without regard to case
+		if strings.EqualFold(local, name) {
+			local = name
+		}
 	}
 	return local, domainOf(domain)
 }
