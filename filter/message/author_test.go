@@ -124,6 +124,7 @@ func TestDoubtIsOneMore(t *testing.T) {
 		"From: a@x.test\xa0": 2, "From: a@x.test\u00a0": 2, "From: a@x.test]": 2, "From: a@[x.test]": 2, "From: a@x\\.test": 2, "From: a@x.test/y": 2,
 		"From: a@x.test Name": 2, "From: <a@x.test y.test>": 2, "From: a@x.test(c)y.test": 2, "From: a@" + strings.Repeat("a.", 127) + "x.test": 2,
 		`From: "a@x.test"`: 2, "From: (a@x.test)": 2, "From: =?utf-8?Q?a=40x.test?=": 2, "From: a@x.test <>": 2, `From: " <a@x.test>`: 2,
+		"Subject: y\rFrom: a@x.test": 1, "Subject: y\nFROM : a@x.test": 1, "Subject: y\r\nFrom: a@x.test": 1, "Subject: y\r\n From: a@x.test": 0, "Subject: y\r\r\r\n\tFrom: a@x.test": 0,
 		"From\u00a0: a@x.test": 2, "\u2060From: a@x.test": 2,
 		"From: <>": 1, "From: <MAILER-DAEMON>": 1, "From: Mail Delivery System <MAILER-DAEMON>": 1,
 		"From: MAILER-DAEMON": 1, "From: a@[192.0.2.1]": 1, "From: undisclosed:;": 1, "From:": 1,

@@ -1,0 +1,247 @@
+package message
+
+import (
+	"io"
+	"mime"
+	"slices"
+	"strings"
+)
+
+// mailboxes reads the value of a From field.
+type mailboxes struct {
+	in    string
+	at    int
+	found []string
+	doubt bool
+	part  part
+}
+
+// part is what stands between two commas.
+type part struct {
+	words  strings.Builder // text outside of comments, quotes and angles
+	angles []string        // what stands in angle brackets
+	name   int             // length of the words before the first of them
+}
+
+// readMailboxes gives every address in a value, and whether readers could see something else in it.
+func readMailboxes(value string) (found []string, doubt bool) {
+	m := mailboxes{in: strings.ReplaceAll(value, "\r\n", "")}
+	// RFC 5322 2.2: a field body holds no NUL, no bare CR or LF; readers cut there or go on.
+	m.doubt = strings.ContainsFunc(m.in, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f })
+	for m.at < len(m.in) {
+		m.next()
+	}
+	m.endPart()
+	// What no address holds, but a quoted string, a comment or an encoded word does: some readers find it there.
+	if !slices.ContainsFunc(m.found, func(address string) bool { return strings.Contains(address, "@") }) {
+		m.doubt = m.doubt && len(m.found) > 0 || strings.Contains(m.in, "@") || hidesAddress(m.in)
+	}
+	return m.found, m.doubt
+}
+
+func (m *mailboxes) next() {
+	c := m.in[m.at]
+	m.at++
+	switch c {
+	case '"':
+		m.quoted()
+	case '(':
+		m.comment(false)
+		m.part.words.WriteByte(' ')
+	case '<':
+		m.angle()
+	case ',', ';':
+		m.endPart()
+	case ':': // what stands before it is the name of a group (RFC 5322 3.4)
+		if strings.Contains(m.part.words.String(), "@") || m.part.angles != nil {
+			m.doubt = true
+			return
+		}
+		m.part = part{}
+	case '>', ')': // in a name before an address it is a slip, as in "Shop :) <info@example.org>"
+		m.doubt = m.doubt || strings.Contains(m.part.words.String(), "@") || m.part.angles != nil
+	default:
+		m.part.words.WriteByte(c)
+	}
+}
+
+// quoted passes over a quoted string. Outside of angles it is part of a name, or of a local part.
+func (m *mailboxes) quoted() {
+	text, ok := m.until('"')
+	m.doubt = m.doubt || !ok
+	if m.at < len(m.in) && m.in[m.at] == '@' { // "local part"@domain
+		m.part.words.WriteString(`"` + text + `"`)
+		return
+	}
+	m.part.words.WriteByte(' ')
+}
+
+// until gives the text up to an unescaped end, and passes over both.
+func (m *mailboxes) until(end byte) (text string, ok bool) {
+	start := m.at
+	for ; m.at < len(m.in); m.at++ {
+		switch m.in[m.at] {
+		case '\\':
+			m.at++
+		case end:
+			m.at++
+			return m.in[start : m.at-1], true
+		}
+	}
+	m.at = len(m.in)
+	return m.in[start:], false
+}
+
+// comment passes over a comment, which may hold comments. One that holds an address and stands within another address is doubt: who knows
+// no comments sees the one, who does the other.
+func (m *mailboxes) comment(inAngle bool) {
+	start := m.at
+	for depth := 1; m.at < len(m.in); {
+		c := m.in[m.at]
+		m.at++
+		switch c {
+		case '\\':
+			m.at++
+		case '(':
+			depth++
+		case ')':
+			depth--
+		}
+		if depth == 0 {
+			text, before, after := m.in[start:m.at], m.in[:start-1], m.in[m.at:]
+			m.doubt = m.doubt || strings.ContainsAny(text, "@<>") && (inAngle || isWithin(before, after))
+			return
+		}
+	}
+	m.at = len(m.in)
+	m.doubt = true
+}
+
+// isWithin reports whether what stands between two texts divides an address: no blank on either side, or an @ or a dot next to it.
+func isWithin(before, after string) bool {
+	const blanks, ends = " \t", " \t,;:<>()\""
+	left, right := strings.TrimRight(before, blanks), strings.TrimLeft(after, blanks)
+	if strings.HasSuffix(left, "@") || strings.HasSuffix(left, ".") || strings.HasPrefix(right, "@") || strings.HasPrefix(right, ".") {
+		return true
+	}
+	return before != "" && after != "" && !strings.ContainsRune(ends, rune(before[len(before)-1])) && !strings.ContainsRune(ends, rune(after[0]))
+}
+
+// angle reads an address in angle brackets, its comments as blanks. A route before it is doubt: readers differ about it.
+func (m *mailboxes) angle() {
+	var b strings.Builder
+	if m.part.angles == nil {
+		m.part.name = m.part.words.Len()
+	}
+	for m.at < len(m.in) {
+		c := m.in[m.at]
+		m.at++
+		switch c {
+		case '>':
+			m.part.angles = append(m.part.angles, b.String())
+			return
+		case '"':
+			text, ok := m.until('"')
+			m.doubt = m.doubt || !ok
+			b.WriteString(`"` + text + `"`)
+		case '(':
+			m.comment(true)
+			b.WriteByte(' ')
+		case '<', ',', ':', ';':
+			m.doubt = true
+			b.WriteByte(c)
+		default:
+			b.WriteByte(c)
+		}
+	}
+	m.doubt = true
+	m.part.angles = append(m.part.angles, b.String())
+}
+
+// endPart takes what stood before a comma: one address in angles with a name before it, or a bare address, or a piece of a name with an
+// unquoted comma in it.
+func (m *mailboxes) endPart() {
+	p := m.part
+	m.part = part{}
+	words := p.words.String()
+	p.angles = slices.CompactFunc(p.angles, strings.EqualFold) // some programs write it twice
+	if len(p.angles) > 1 || len(p.angles) == 1 && strings.Contains(words[p.name:], "@") {
+		m.doubt = true
+	}
+	for _, address := range p.angles {
+		m.take(address)
+	}
+	// An address before one in angles is a name, as contact forms and lists write it without quotes; all readers take the one in angles.
+	switch {
+	case len(p.angles) > 0:
+	case strings.Contains(words, "@"):
+		m.take(words)
+	case hidesAddress(words): // of no name: a reader that decodes it first sees one more author
+		m.doubt = true
+	}
+}
+
+// take takes an address, which may hold blanks. One without a domain, as MAILER-DAEMON, is nobody else's.
+func (m *mailboxes) take(text string) {
+	if inner, is := strings.CutPrefix(strings.TrimSpace(text), "'"); is && strings.HasSuffix(inner, "'") { // some programs quote so
+		text = strings.TrimSuffix(inner, "'")
+	}
+	address := withoutBlanks(text)
+	m.found = append(m.found, address)
+	i := strings.LastIndexByte(address, '@')
+	if i < 0 {
+		m.doubt = m.doubt || strings.ContainsAny(address, `"<>`) || hidesAddress(address)
+		return
+	}
+	local, domain := address[:i], address[i+1:]
+	// Of a quoted local part that looks like an address, some readers show the address in it.
+	if quoted := strings.HasPrefix(local, `"`) && strings.HasSuffix(local, `"`); quoted {
+		local = strings.Trim(local, `"`)
+	}
+	if domain == "" || local == "" || strings.ContainsAny(local, `@"<>`) || hidesAddress(local) || looksOther(domain) || isDivided(text) {
+		m.doubt = true
+	}
+}
+
+// isDivided reports whether blanks or comments divide the domain of an address where no dot stands (RFC 5322 4.4): some readers end it there,
+// others join it.
+func isDivided(text string) bool {
+	pieces := strings.Fields(text[strings.LastIndexByte(text, '@')+1:])
+	for i := 1; i < len(pieces); i++ {
+		if !strings.HasSuffix(pieces[i-1], ".") && !strings.HasPrefix(pieces[i], ".") {
+			return true
+		}
+	}
+	return false
+}
+
+// withoutBlanks drops the blanks of an address, but for those in quotes.
+func withoutBlanks(address string) string {
+	var b strings.Builder
+	quoted := false
+	for i := 0; i < len(address); i++ {
+		switch c := address[i]; {
+		case c == '\\' && quoted && i+1 < len(address):
+			i++
+			b.WriteString(address[i-1 : i+1])
+		case c == '"':
+			quoted = !quoted
+			b.WriteByte(c)
+		case quoted || c != ' ' && c != '\t':
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
+}
+
+// decoder decodes encoded words of any charset to bytes: what makes an address is ASCII in all of them that mail uses.
+var decoder = mime.WordDecoder{CharsetReader: func(_ string, in io.Reader) (io.Reader, error) { return in, nil }}
+
+// hidesAddress reports whether the encoded words (RFC 2047) of a text hold what makes an address.
+func hidesAddress(text string) bool {
+	if !strings.Contains(text, "=?") {
+		return false
+	}
+	decoded, err := decoder.DecodeHeader(text)
+	return err != nil || strings.ContainsAny(decoded, "@<>")
+}
