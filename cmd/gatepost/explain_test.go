@@ -196,6 +196,7 @@ func TestReadmeExplanation(t *testing.T) {
 // message that is for several classes under the mildest of their decisions.
 func TestExplainRecipients(t *testing.T) {
 	split, mildest := recordCases(t, "put-off-three"), recordCases(t, "mixed-mildest")
+	refused, guesses := recordCases(t, "refused-by-the-mta"), recordCases(t, "thirty-mails/15a-dictionary-attack")
 	for _, step := range []struct {
 		dir  string
 		args []string
@@ -212,6 +213,10 @@ func TestExplainRecipients(t *testing.T) {
 			"besides 550 to <retired@example.net> by rule retired\n", "rule careful (rcpt.local = \"careful\""}},
 		{mildest, []string{"explain", "TEST-0002", "--rcpt", "retired@example.net"}, []string{"what     550 5.2.1 No longer here", "to <retired@example.net>, from", "gatepost mode observe --rule retired"}},
 		{mildest, []string{"explain", "TEST-0004"}, []string{"what     taken at data, where other recipients by themselves would have met 550 by strict"}},
+		{refused, []string{"explain", "TEST-0002", "--rcpt", "list@example.net"}, []string{"what     the mail server itself refused <list@example.net> with 5.1.1, and no rule was asked; mail from <a@example.org>, from 192.0.2.1",
+			"because  5.1.1: the mail server does not know this address\n", "to mend  nothing in Gatepost; the mail server's log"}},
+		{guesses, []string{"explain", lastID(t, guesses, history.Left)}, []string{"what     the mail server itself refused <guess25@example.net> and 24 more with 5.1.1"}},
+		{refused, []string{"explain", "TEST-0002", "--rcpt", "u@example.net"}, []string{"what     taken at data"}},
 		{mildest, []string{"history", "--since", "3650d"}, []string{"TEST-0002  quarantine+550  careful"}},
 		{mildest, []string{"replay", "--since", "3650d", "MILDEST"}, []string{"1  accept -> 550      - -> authors        example.org  TEST-0004"}},
 	} {
