@@ -121,8 +121,10 @@ func TestUsage(t *testing.T) {
 			t.Errorf("gatepost %s: exit status %d: %q", strings.Join(args, " "), status, out)
 		}
 	}
-	if status, out := run(t, "", "version"); status != exitDone || !strings.HasPrefix(out, "gatepost ") {
-		t.Errorf("gatepost version: exit status %d: %q", status, out)
+	for _, word := range []string{"version", "--version"} {
+		if status, out := run(t, "", word); status != exitDone || !strings.HasPrefix(out, "gatepost "+version) {
+			t.Errorf("gatepost %s: exit status %d: %q", word, status, out)
+		}
 	}
 }
 

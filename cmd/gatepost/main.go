@@ -69,9 +69,11 @@ A first hour with it:
   gatepost explain --last           why was the last mail refused, or would have been?
   gatepost mode enforce             let it refuse; until then it only watches`,
 		SilenceUsage: true, SilenceErrors: true,
+		Version:           fullVersion(),
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
 	root.SetFlagErrorFunc(wrongFlag)
+	root.SetVersionTemplate("gatepost {{.Version}}\n")
 	root.AddCommand(newServe(), newCheck(), newDiff(), newFacts(), newTest(), newTry(), newStatus(), newReload(), newMode(), newPause(),
 		newLimit(), newExplain(), newHistory(), newReplay(), newPage(), newReputation(), newList(), newSetup(), newDoctor(), newVersion(), newMan())
 	// A group of commands does nothing by itself.

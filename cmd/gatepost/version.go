@@ -17,10 +17,15 @@ func newVersion() *cobra.Command {
 		Short: "Print the version",
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			_, err := fmt.Fprintf(c.OutOrStdout(), "gatepost %s%s %s %s/%s\n", version, commit(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			_, err := fmt.Fprintln(c.OutOrStdout(), "gatepost "+fullVersion())
 			return err
 		},
 	}
+}
+
+// fullVersion gives the version with what it was built of.
+func fullVersion() string {
+	return fmt.Sprintf("%s%s %s %s/%s", version, commit(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
 
 // commit gives "+1a2b3c4d5e6f" for a binary that was built in a checkout.
