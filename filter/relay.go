@@ -9,7 +9,7 @@ import (
 )
 
 // A client in trust.relays took mail from a stranger for us: a backup MX, a front proxy. Its messages are judged by the host that its newest
-// Received field names, so client.*, helo.* and what is asked of them are known at the end of the header only. Refusing would make it
+// Received field of a host that is not ours names, so client.*, helo.* and what is asked of them are known at the end of the header only. Refusing would make it
 // bounce to somebody forged, so nothing is refused to it, and nothing is counted.
 
 // isRelay reports whether an address is in trust.relays.
@@ -35,9 +35,30 @@ func (s *Session) who() (addr netip.Addr, name, helo string) {
 
 // adoptHop makes the host that the relay took the message from the client of this message, and starts the checks that wait for one.
 func (s *Session) adoptHop() {
-	t := s.msg
-	t.hop, _ = message.ReadReceived(t.header.First("Received"))
+	s.msg.hop = s.settings.stranger(s.msg.header.Values("Received"))
 	s.adoptClient()
+}
+
+// maxOwnHops bounds the Received fields of own machines that are passed over.
+const maxOwnHops = 10
+
+// stranger gives who handed a message to the first of our own machines: the newest Received field names the relay's client, but where that is one
+// of ours, as a content filter on the relay is, it wrote the next field.
+func (set *Settings) stranger(received []string) message.Hop {
+	var newest message.Hop
+	for i, value := range received[:min(len(received), maxOwnHops)] {
+		hop, names := message.ReadReceived(value)
+		if names && !set.trusts(hop.Addr) && !set.isRelay(hop.Addr) {
+			return hop
+		}
+		if i == 0 {
+			newest = hop
+		}
+		if !names {
+			break
+		}
+	}
+	return newest
 }
 
 // adoptClient publishes that host and starts the checks that wait for one.
