@@ -96,6 +96,30 @@ func validate(t testing.TB, dns, text string) (string, map[string]string) {
 	return strings.TrimSpace(out.Findings[0].Result + " " + out.Findings[0].Code), facts
 }
 
+// TestResultsOfSealers: what the results of a sealer say of DMARC, in the words of large ones, which do not all keep to the grammar.
+func TestResultsOfSealers(t *testing.T) {
+	for more, want := range map[string]string{
+		"pass (p=NONE sp=NONE dis=NONE)":      "pass",
+		"fail (p=REJECT) action=oreject":      "fail",
+		"PASS action=none":                    "pass",
+		"bestguesspass action=none":           "",
+		"pass; dmarc=fail":                    "fail",
+		"none; x (dmarc=fail; dmarc=pass)":    "none",
+		"none; x=\"; dmarc=fail\" dmarc=fail": "none",
+	} {
+		m := &mail{from: "a@example.org", body: "hello\r\n"}
+		m.seal(more, nil)
+		if got, facts := validate(t, zone(), m.String()); got != "pass" || facts["arc.dmarc"] != want {
+			t.Errorf("%s: %s %v, want %s", more, got, facts, want)
+		}
+	}
+	m := &mail{from: "a@example.org", body: "hello\r\n"}
+	m.seal("x; spf=pass smtp.mailfrom=a b; arc=none; dmarc /1 = fail action=none", nil)
+	if _, facts := validate(t, zone(), m.String()); facts["arc.dmarc"] != "fail" {
+		t.Errorf("behind a part that is broken: %v", facts)
+	}
+}
+
 // TestChains: chains that were sealed by hand pass, up to the largest instance; any change breaks them.
 func TestChains(t *testing.T) {
 	for _, n := range []int{1, 2, 3, MaxInstance} {

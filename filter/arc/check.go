@@ -123,14 +123,18 @@ func (c *chain) believed(sealers []string) int {
 	return i
 }
 
-// dmarcOf gives what the results of an instance say of DMARC.
+// dmarcOf gives what the results of an instance say of DMARC. Where they say several things a fail counts: what a sealer quotes badly may be the
+// words of a spoofer.
 func dmarcOf(h *message.Header, instance set) string {
 	_, rest, _ := strings.Cut(h.Fields[instance.results].Value, ";")
-	f, _ := authres.Parse(rest)
-	for _, r := range f.Results {
-		if r.Method == "dmarc" && slices.Contains([]string{"none", "pass", "fail", "temperror", "permerror"}, r.Value) {
-			return r.Value
-		}
+	words := slices.DeleteFunc(authres.Words(rest, "dmarc"), func(word string) bool {
+		return !slices.Contains([]string{"none", "pass", "fail", "temperror", "permerror"}, word)
+	})
+	switch {
+	case slices.Contains(words, "fail"):
+		return "fail"
+	case len(words) > 0:
+		return words[0]
 	}
 	return ""
 }

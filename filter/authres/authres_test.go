@@ -215,6 +215,7 @@ func FuzzLinear(f *testing.F) {
 		checktest.Linear(t, "", piece, func(text string) { Parse(text) })
 		checktest.Linear(t, "a;", piece, func(text string) { Parse(text) })
 		checktest.Linear(t, "a; b=c ", piece, func(text string) { Parse(text) })
+		checktest.Linear(t, "a;", piece, func(text string) { Words(text, "dmarc") })
 		checktest.Linear(t, "", piece, func(text string) { Claims(text, "mx.example.net") })
 		checktest.Linear(t, "a;", piece, func(text string) { Claims(text, "mx.example.net") })
 	})

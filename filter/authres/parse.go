@@ -45,6 +45,27 @@ func Parse(text string) (Field, error) {
 	return f, nil
 }
 
+// Words gives the results of a method in lower case, in the order of the field, also where another part of it breaks the grammar: large
+// receivers write "dmarc=fail action=none". What stands in quotes and comments is no result.
+func Words(text, method string) []string {
+	var out []string
+	s := &scanner{in: text}
+	for s.nextPart() {
+		part := scanner{in: text, at: s.at}
+		if text[s.at-1] != ';' || !part.blank() || !strings.EqualFold(part.word(";=/"), method) {
+			continue
+		}
+		if part.take('/') {
+			part.blank()
+			part.word(";=")
+		}
+		if part.take('=') && part.blank() {
+			out = append(out, strings.ToLower(part.word(";=,")))
+		}
+	}
+	return out
+}
+
 // result reads "method[/version] = value [reason = text] {ptype.property = pvalue}", or "none".
 func (s *scanner) result() (r Result, none bool, err error) {
 	r.Method = strings.ToLower(s.word(";=/"))
