@@ -72,9 +72,27 @@ func (s *sink) Handle(_ context.Context, r slog.Record) error {
 		attrs = s.appendAttr(attrs, a)
 		return true
 	})
+	ownTexts(attrs)
 	level, line := r.Level, lineOf(r.Message, attrs)
 	s.out.hand(waiting{2*len(line) + lineCost, func() error { return s.send(level, line, attrs) }})
 	return nil
+}
+
+// ownTexts gives attributes texts of their own, in one piece: a line may wait, and what it says is often a part of a whole header field.
+func ownTexts(attrs []slog.Attr) {
+	var all strings.Builder
+	for _, a := range attrs {
+		if a.Value.Kind() == slog.KindString {
+			all.WriteString(a.Value.String())
+		}
+	}
+	rest := all.String()
+	for i := range attrs {
+		if v := &attrs[i].Value; v.Kind() == slog.KindString {
+			size := len(v.String())
+			*v, rest = slog.StringValue(rest[:size]), rest[size:]
+		}
+	}
 }
 
 // appendAttr appends an attribute under its full name; of a group without a name each stands by itself, as slog.Handler asks.

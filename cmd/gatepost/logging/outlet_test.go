@@ -2,10 +2,13 @@ package logging
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
+	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -228,6 +231,40 @@ func TestJournalHangs(t *testing.T) {
 	for i, line := range took {
 		if want := fmt.Sprintf("decision n=%d", i); line != want {
 			t.Fatalf("line %d is %q, want %q", i, line, want)
+		}
+	}
+}
+
+// TestWaitingLinesHoldNoMessage: what a line says is often a part of a header field. One that waits for the journal or for syslog holds no more of it
+// than it says.
+func TestWaitingLinesHoldNoMessage(t *testing.T) {
+	held := func() int {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return int(m.HeapAlloc)
+	}
+	stuck, said := make(chan struct{}), make(chan []slog.Attr, 100)
+	out := NewOutlet()
+	log := slog.New(&sink{level: slog.LevelInfo, out: out, send: func(_ slog.Level, _ string, attrs []slog.Attr) error {
+		<-stuck
+		said <- attrs
+		return nil
+	}})
+	const many, field = 30, 1 << 20
+	before := held()
+	for i := range many {
+		header := strings.Repeat("x", field) + fmt.Sprintf("m%d@example.org", i)
+		log.LogAttrs(context.Background(), slog.LevelInfo, "decision", slog.String("action", "accept"), slog.Int("n", i), slog.String("message_id", header[field:]))
+	}
+	if more := held() - before; more > many*field/4 {
+		t.Errorf("%d lines hold %d bytes", many, more)
+	}
+	close(stuck)
+	for i := range many {
+		want := []slog.Attr{slog.String("action", "accept"), slog.Int("n", i), slog.String("message_id", fmt.Sprintf("m%d@example.org", i))}
+		if got := <-said; !slices.EqualFunc(got, want, slog.Attr.Equal) {
+			t.Errorf("line %d: %v", i, got)
 		}
 	}
 }
