@@ -171,6 +171,25 @@ func TestLearning(t *testing.T) {
 	if _, out = talk(t, dir, "reputation", "show", "example.org"); !strings.Contains(out, "new") {
 		t.Errorf("what was learned is not taken back\n%s", out)
 	}
+	for _, typed := range []struct {
+		input string
+		args  []string
+		good  bool
+		want  string
+	}{
+		{mail, []string{"spam"}, true, "1 of 1 learned as spam\n"},
+		{mail, []string{"--undo", "spam"}, true, "1 of 1 no longer learned as spam\n"},
+		{"7K3Q-9MXB\n", []string{"ham"}, false, "0 of 1 learned as ham\nthe daemon does not remember the others: give it the messages themselves\n"},
+	} {
+		var said bytes.Buffer
+		c := newRoot()
+		c.SetIn(strings.NewReader(typed.input))
+		c.SetOut(&said)
+		c.SetArgs(append([]string{"reputation", "learn", "--policy", filepath.Join(dir, "policy.toml")}, typed.args...))
+		if err := c.ExecuteContext(t.Context()); (err == nil) != typed.good || said.String() != typed.want {
+			t.Errorf("learn %s: %v, %q, want %q", typed.args, err, said.String(), typed.want)
+		}
+	}
 	if n, _ := learn("7K3Q-9MXA\n"); n != 0 {
 		t.Error("an id that nobody remembers was learned")
 	}

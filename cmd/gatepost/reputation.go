@@ -122,8 +122,13 @@ An id without its message can be learned for as long as the daemon remembers it.
 			if err := where.ask("POST", "/reputation/learn", nil, lessons{Spam: args[0] == "spam", Undo: undo, Lessons: found}, &learned); err != nil {
 				return err
 			}
-			fmt.Fprintf(c.OutOrStdout(), "%d of %d learned as %s\n", learned, len(found), args[0])
+			verb := "learned"
+			if undo {
+				verb = "no longer learned"
+			}
+			fmt.Fprintf(c.OutOrStdout(), "%d of %d %s as %s\n", learned, len(found), verb, args[0])
 			if learned < len(found) {
+				fmt.Fprintln(c.OutOrStdout(), "the daemon does not remember the others: give it the messages themselves")
 				return errNo
 			}
 			return nil
