@@ -152,7 +152,7 @@ func (p *manPage) files() {
 	p.heading("SH", "FILES")
 	for _, f := range []struct{ path, text string }{
 		{defaultPolicy, "what the daemon does; see policy.toml(5)"},
-		{"/var/lib/gatepost", "what it remembers: limits, reputation, correspondents, lists"},
+		{"/var/lib/gatepost", "what it remembers: limits, reputation, correspondents, lists, the history"},
 		{"/run/gatepost/admin.sock", "where commands reach the daemon: root and group gatepost may"},
 		{"/var/spool/postfix/gatepost", "the folder for a unix socket that Postfix sees inside its chroot"},
 		{"/usr/share/gatepost/freemail", "domains of mail providers, for reputation.freemail"},

@@ -78,6 +78,20 @@ func TestManualNamesEverything(t *testing.T) {
 	}
 }
 
+// TestManualShowsNoText: what policy.toml(5) shows as a line to copy is one, no sentence of a comment that happens to begin as a line does.
+func TestManualShowsNoText(t *testing.T) {
+	policy, err := os.ReadFile(filepath.Join(root, "policy.toml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := regexp.MustCompile(`^# ? ?(\[.*\]|smtpd_milters.*|[a-z_]+ += ("[^"]*"|'[^']*'|\[[^]]*\]|\{.*\}|[a-z0-9_]+)( +# .*)?)$`)
+	for text := range strings.SplitSeq(string(policy), "\n") {
+		if shownExample.MatchString(text) && !line.MatchString(text) {
+			t.Errorf("policy.toml: %s\nis shown as a line of the policy; wrap the comment at another place", text)
+		}
+	}
+}
+
 // TestManualLosesNoWord: what the comments of policy.toml say stands in policy.toml(5), word for word.
 func TestManualLosesNoWord(t *testing.T) {
 	policy, err := os.ReadFile(filepath.Join(root, "policy.toml"))

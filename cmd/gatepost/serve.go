@@ -16,8 +16,8 @@ sessions finish, and ends within 10 seconds.
 
 Under systemd (Type=notify) the daemon says when it serves, reloads and stops, and proves
 to the watchdog that its main loop lives. Sockets that systemd hands over win over
-listen.milter; FileDescriptorName=admin makes one that for commands,
-http one for health, metrics and the page.
+listen.milter; one whose FileDescriptorName= is admin is that for commands, one with
+http that for health, metrics and the page.
 
 Exit status 1: the policy is wrong; every mistake is printed. 2: a socket, a folder or a
 file cannot be used.`,
