@@ -297,6 +297,7 @@ func (s *Session) input(now time.Time) *check.Input {
 	}
 	if s.msg != nil {
 		in.Sender, in.SenderDomain, in.User = s.msg.from.Address, s.msg.senderDomain, s.msg.from.User
+		in.SenderResolved = s.msg.from.whole()
 	}
 	return in
 }

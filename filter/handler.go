@@ -75,7 +75,7 @@ func (h *Handler) Mail(_ context.Context, from, _ string, m milter.Macros) milte
 	defer h.server.measureStage(policy.Mail, time.Now())
 	h.readTLS(m)
 	h.session.probeMacros(m)
-	return encode(h.session.Mail(Sender{Address: from, User: m.Get("{auth_authen}"), Method: m.Get("{auth_type}"), QueueID: m.Get("i"), TLS: h.tls}))
+	return encode(h.session.Mail(Sender{Address: from, Resolved: m.Get("{mail_addr}"), User: m.Get("{auth_authen}"), Method: m.Get("{auth_type}"), QueueID: m.Get("i"), TLS: h.tls}))
 }
 
 // Rcpt implements milter.Handler.

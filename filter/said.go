@@ -1,6 +1,9 @@
 package filter
 
-import "net/netip"
+import (
+	"net/netip"
+	"strings"
+)
 
 // Client is what the MTA says of a connection.
 type Client struct {
@@ -21,11 +24,20 @@ type TLS struct {
 
 // Sender is what the MTA says at MAIL FROM.
 type Sender struct {
-	Address string // without brackets, "" for the null sender
-	User    string // login, "" without
-	Method  string // how the user logged in
-	QueueID string // macro i, where the MTA says it so early: Sendmail does
-	TLS     TLS
+	Address  string // as typed, without brackets, "" for the null sender
+	Resolved string // {mail_addr}: the address that the MTA made of it (Sendmail: of a local user only the name)
+	User     string // login, "" without
+	Method   string // how the user logged in
+	QueueID  string // macro i, where the MTA says it so early: Sendmail does
+	TLS      TLS
+}
+
+// whole gives the address that the message will bear. What was typed may have quotes that need not be, comments and a route.
+func (f Sender) whole() string {
+	if f.Address == "" || !strings.Contains(f.Resolved, "@") {
+		return f.Address
+	}
+	return f.Resolved
 }
 
 // Recipient is what the MTA says at RCPT TO.

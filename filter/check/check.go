@@ -50,12 +50,13 @@ type Input struct {
 	Resolver resolve.Resolver // asks DNS
 	Memory   Memory           // has what AppendRecalls of the check asked for; asks for everything else
 
-	Client       netip.Addr // never a v4-mapped address; zero for a client without one
-	ClientName   string     // the name the MTA verified, "" when it could not
-	Helo         string     // the argument of HELO or EHLO
-	Sender       string     // MAIL FROM without brackets; "" for the null sender
-	User         string     // the login of the user who sends, "" without one
-	SenderDomain string     // its domain in lower case A-labels, "" for the null sender or no domain
+	Client         netip.Addr // never a v4-mapped address; zero for a client without one
+	ClientName     string     // the name the MTA verified, "" when it could not
+	Helo           string     // the argument of HELO or EHLO
+	Sender         string     // MAIL FROM without brackets; "" for the null sender
+	SenderResolved string     // MAIL FROM as the MTA understood it: the address that the message will bear
+	User           string     // the login of the user who sends, "" without one
+	SenderDomain   string     // its domain in lower case A-labels, "" for the null sender or no domain
 
 	Header *message.Header     // the header's fields, byte-exact
 	Author message.Author      // what the From field says

@@ -219,7 +219,10 @@ func (p *player) do(c *Case, command Command) error {
 	case "auth":
 		p.sender.User, p.sender.Method = words[0], "PLAIN"
 	case "mail":
-		p.sender.Address = strings.Trim(words[0], "<>")
+		p.sender.Address, p.sender.Resolved = strings.Trim(words[0], "<>"), ""
+		if len(words) > 2 && words[1] == "resolved" {
+			p.sender.Resolved = words[2]
+		}
 		p.event(policy.Mail, p.session.Mail(p.sender))
 	case "rcpt":
 		p.event(policy.Rcpt, p.session.Rcpt(recipient(words)))

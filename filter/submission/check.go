@@ -44,7 +44,7 @@ func (o owned) Start(in *check.Input) func(context.Context) check.Outcome {
 	if o.maps == nil || in.User == "" {
 		return func(context.Context) check.Outcome { return o.outcome(true) }
 	}
-	user, addresses := in.User, []string{in.Sender}
+	user, addresses := in.User, []string{in.SenderResolved}
 	if o.starts == policy.Data {
 		addresses = authors(in.Header, in.Author)
 	}

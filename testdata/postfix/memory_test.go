@@ -127,6 +127,23 @@ func TestUserLimits(t *testing.T) {
 	want(t, c, "RCPT TO:<u@example.net>", "250")
 }
 
+// TestSenderInDisguise: Postfix takes quotes that need not be, comments and routes off a sender, and so does who may send as it.
+func TestSenderInDisguise(t *testing.T) {
+	logins := filepath.Join(t.TempDir(), "logins")
+	if err := os.WriteFile(logins, []byte("ceo@example.net carla\n@example.net anna\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	setPolicy(t, shipped(t, "#networks = [\"127.0.0.0/8\", \"::1\"]", "networks = []", `#login_maps = ""`, `login_maps = "texthash:`+logins+`"`))
+	c := dial(t, site.Postfix.SMTP, "DESTPORT=587 ADDR=198.51.100.7 NAME=[UNAVAILABLE] LOGIN=anna")
+	for _, sender := range []string{`"ceo"@example.net`, `"c\eo"@example.net`, "ceo(x)@example.net", "(x)ceo@example.net", "ceo @example.net", "@a.example,@b.example:ceo@example.net", "ceo@example.net(x)", "CEO@example.net."} {
+		want(t, c, "MAIL FROM:<"+sender+">", "250")
+		want(t, c, "RCPT TO:<u@example.net>", "553 5.7.1 Sender address not owned by anna (id ")
+		want(t, c, "RSET", "250")
+	}
+	want(t, c, `MAIL FROM:<"anna"@example.net>`, "250")
+	want(t, c, "RCPT TO:<u@example.net>", "250")
+}
+
 // TestCorrespondent: whoever our users write to is let through a limit that holds for strangers.
 func TestCorrespondent(t *testing.T) {
 	setPolicy(t, acceptAll+`[[limit]]
