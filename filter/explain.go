@@ -47,7 +47,7 @@ func Explain(file *policyfile.File, rec *history.Record, recipient int) *Explana
 		x.walk(SettingsOf(file))
 	}
 	w := &words{x: x, file: file, rule: x.ruleOf(x.deciding())}
-	x.What, x.Because, x.Unless, x.DNS, x.Mend = Visible(w.what()), Visible(w.because()), Visible(w.unless()), Visible(w.dns()), Visible(w.mend())
+	x.What, x.Because, x.Unless, x.DNS, x.Mend = Visible(w.what()), Visible(w.because()), Visible(w.unless()), Visible(w.dns()), Visible(unhidden(w.mend()))
 	x.tellRefusedByMTA(recipient)
 	return x
 }

@@ -2,9 +2,11 @@ package filter
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
+	"gatepost.example/filter/history"
 	"gatepost.example/policy"
 )
 
@@ -165,6 +167,17 @@ func (w *words) mend() string {
 		return "nothing: rule " + w.rule.Name + " only watched; gatepost mode enforce --rule " + w.rule.Name + " lets it act"
 	}
 	return "gatepost mode observe --rule " + w.rule.Name
+}
+
+// hiddenName finds somebody whom the history knows by a hash only.
+var hiddenName = regexp.MustCompile(history.Mark + "[a-z2-7]{16}")
+
+// unhidden says of a command in which a hash stands for somebody that it does not work as it is: limits and lists have the name itself.
+func unhidden(command string) string {
+	if name := hiddenName.FindString(command); name != "" {
+		return command + ", with the name itself for " + name + ", which [history] addresses hides here"
+	}
+	return command
 }
 
 // unwelcome reports whether the message was not simply taken.

@@ -68,7 +68,7 @@ type Filter struct {
 	Recipient    string       // the same
 	Author       string       // the author domain or one above it
 	Text         string       // in any column
-	Key          []byte       // under which local parts are hidden; an address is then looked for in both forms
+	Key          []byte       // under which local parts are hidden; an address, and as a text a login, is then looked for in both forms
 	Refused      bool         // only records of which something was not accepted
 	After        int64        // only what was added later than the row with this number, as Last of an earlier answer gives it
 	Oldest       bool         // the oldest first; else the newest
@@ -113,8 +113,12 @@ func (f Filter) where() (string, []any) {
 		add("(lower(author) = ? OR lower(author) LIKE ? ESCAPE '\\')", strings.ToLower(f.Author), "%."+escaped(f.Author))
 	}
 	if f.Text != "" {
-		add("lower(id||' '||queue||' '||message||words||client||' '||name||' '||helo||' '||user||' '||sender||' '||recipients||' '||author) LIKE ? ESCAPE '\\'",
-			"%"+escaped(f.Text)+"%")
+		const all, has = "lower(id||' '||queue||' '||message||words||client||' '||name||' '||helo||' '||user||' '||sender||' '||recipients||' '||author)", "LIKE ? ESCAPE '\\'"
+		hidden := f.Text
+		if f.Key != nil {
+			hidden = HideAddress(f.Text, f.Key)
+		}
+		add("("+all+" "+has+" OR "+all+" "+has+")", "%"+escaped(f.Text)+"%", "%"+escaped(hidden)+"%")
 	}
 	return strings.Join(terms, " AND "), values
 }
