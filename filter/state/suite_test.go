@@ -57,7 +57,7 @@ func testStore(t *testing.T, open func(*testing.T) *clocked) {
 	}{
 		{"leak", suiteLeak}, {"drain", suiteDrain}, {"no rate", suiteNoRate}, {"latch", suiteLatch}, {"clear", suiteClear}, {"weigh", suiteWeigh},
 		{"touch", suiteTouch}, {"sessions", suiteSessions}, {"renewal", suiteRenewal}, {"read", suiteRead}, {"keys", suiteKeys}, {"numbers", suiteNumbers},
-		{"expiry", suiteExpiry}, {"order", suiteOrder}, {"entries", suiteEntries}, {"nothing", suiteNothing},
+		{"expiry", suiteExpiry}, {"order", suiteOrder}, {"entries", suiteEntries}, {"nothing", suiteNothing}, {"model", suiteModel},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.run(t, open(t)) })
 	}
