@@ -165,3 +165,48 @@ func TestASessionCountsOnce(t *testing.T) {
 		t.Errorf("left open: %v", entries)
 	}
 }
+
+// TestCountedOnce: whatever a limit's condition and key wait for, a connection and a message count once, and a recipient that the MTA refused
+// counts by its own name.
+func TestCountedOnce(t *testing.T) {
+	for _, test := range []struct{ count, per, when, want string }{
+		{"connections", "client.ip", `helo.fqdn`, "192.0.2.1=1"},
+		{"connections", "client.ip", `sender.domain == "example.org"`, "192.0.2.1=1"},
+		{"connections", "client.ip", `rcpt.domain == "example.net"`, "192.0.2.1=1"},
+		{"messages", "client.ip", `helo.fqdn`, "192.0.2.1=2"},
+		{"messages", "client.ip", `rcpt.domain == "example.net"`, "192.0.2.1=2"},
+		{"messages", "client.ip", `author.domain == "example.org"`, "192.0.2.1=2"},
+		{"messages", "rcpt.domain", `true`, "example.net=2 other.test=2"},
+		{"recipients", "rcpt.domain", `true`, "example.net=4 other.test=2"},
+		{"unknown_recipients", "rcpt.domain", `true`, "example.net=2 third.test=2"},
+		{"unknown_recipients", "client.ip", `rcpt.domain == "example.net"`, "192.0.2.1=2"},
+	} {
+		s := newSite(t, fmt.Sprintf("[[limit]]\nname = \"l\"\ncount = %q\nper = [%q]\nrate = \"100/400d\"\nwhen = '%s'\n", test.count, test.per, test.when))
+		session, _ := s.open("192.0.2.1")
+		session.Helo("mail.example.org", TLS{Version: "TLSv1.3"}) // after STARTTLS
+		for range 2 {
+			s.mail(session, "", "a@example.net", "b@example.net", "c@other.test", "?x@third.test", "?y@example.net")
+		}
+		session.Close()
+		var got []string
+		entries, _ := s.store.Entries(context.Background(), s.now, "limit:l", "", 10)
+		for _, e := range entries {
+			got = append(got, fmt.Sprintf("%s=%v", e.Key, e.Cell.A))
+		}
+		s.want(strings.Join(got, " "), test.want, fmt.Sprintf("%s per %s when %s", test.count, test.per, test.when))
+	}
+}
+
+// TestOverForTheWholeMessage: what is counted once has one verdict, for every recipient of the message and every HELO of the connection.
+func TestOverForTheWholeMessage(t *testing.T) {
+	for _, test := range []struct{ count, when string }{{"connections", `helo.fqdn`}, {"messages", `rcpt.domain == "example.net"`}} {
+		s := newSite(t, fmt.Sprintf("[[limit]]\nname = \"l\"\ncount = %q\nper = [\"client.ip\"]\nrate = \"2/400d\"\nwhen = '%s'\n[[rule]]\nname = \"r\"\nwhen = 'over.l'\nreply = \"450 4.7.1 no\"\n", test.count, test.when))
+		for i, want := range []string{"0", "0", "450 rcpt"} {
+			session, _ := s.open("192.0.2.1")
+			session.Helo("mail.example.org", TLS{Version: "TLSv1.3"})
+			code, at := s.mail(session, "", "a@example.net", "b@example.net", "c@example.net")
+			session.Close()
+			s.want(strings.TrimSpace(fmt.Sprint(code, " ", at)), want, fmt.Sprintf("%s, event %d", test.count, i+1))
+		}
+	}
+}

@@ -22,6 +22,7 @@ type boundLimit struct {
 	retry      string          // the fact that says when it will not be over any more
 	due        policy.Stage    // at which its events are counted
 	wanted     bool            // a rule reads its facts
+	once       bool            // the occasion may come again for what was counted already: the connection, or the message
 	ids        []policy.FactID // of fact and retry
 	perIDs     []policy.FactID // of Per
 }
@@ -43,6 +44,7 @@ func bindLimits(configured []policyfile.Limit) []boundLimit {
 			}
 		}
 		out[i] = boundLimit{Limit: l, arithmetic: a, fact: "over." + l.Name, retry: "over." + l.Name + ".retry", due: max(l.Stage, natural[l.Count])}
+		out[i].once = l.Count == policyfile.CountConnections && l.Stage > policy.Connect || l.Count == policyfile.CountMessages && l.Scope == policy.OfRecipient
 	}
 	return out
 }
@@ -110,7 +112,7 @@ func (s *Session) concerned(o occasion) iter.Seq[question] {
 func (s *Session) readyLimits(o occasion) []question {
 	out := s.room.ready[:0]
 	for q := range s.concerned(o) {
-		if slices.ContainsFunc(q.limit.perIDs, s.lacksFact) || q.limit.When != nil && !s.knowsAll(q.limit.When.Facts()) {
+		if q.limit.once || slices.ContainsFunc(q.limit.perIDs, s.lacksFact) || q.limit.When != nil && !s.knowsAll(q.limit.When.Facts()) {
 			continue
 		}
 		// A level can be read before the band is known: only what drained since then hangs on it.
@@ -156,6 +158,10 @@ func (s *Session) askLimits(o occasion, asked []question, results []state.Result
 		}
 		if q.key == "" || q.idle(o) {
 			s.publishLimit(q.limit, limit.Verdict{}, o) // nobody to count, or nothing that this limit counts
+			continue
+		}
+		if v, was := s.countedOf(q.limit)[countedAs{q.limit, q.key}]; was {
+			s.publishLimit(q.limit, v, o)
 			continue
 		}
 		if i >= 0 {
@@ -213,12 +219,49 @@ func (s *Session) answer(q question, r state.Result, o occasion, now time.Time) 
 	if q.n > 0 && r.Over {
 		s.server.metrics.Over(q.limit.Name)
 	}
+	if q.n > 0 && q.limit.once {
+		s.noteCounted(q, v)
+	}
 	if r.Cell.Mark && !r.Before.Mark {
 		s.log.LogAttrs(context.Background(), slog.LevelError, "limit tripped; over until it is reset",
 			slog.String("limit", q.limit.Name), slog.String("key", printable(q.key)), slog.String("id", s.id()))
 	}
 	if !o.refused {
 		s.publishLimit(q.limit, v, o)
+	}
+}
+
+// countedAs is a limit with the key under which the connection or the message was counted.
+type countedAs struct {
+	limit *boundLimit
+	key   string
+}
+
+// maxCounted bounds the keys of one message: those of recipients are as many as they.
+const maxCounted = 1000
+
+// countedOf gives what was said when the connection, or the message, was counted for a limit: a connection whose condition waits for HELO has
+// another HELO after STARTTLS, and a message may have many recipients of one domain.
+func (s *Session) countedOf(l *boundLimit) map[countedAs]limit.Verdict {
+	if l.Count == policyfile.CountConnections {
+		return s.conn.counted
+	}
+	if s.msg == nil {
+		return nil
+	}
+	return s.msg.counted
+}
+
+func (s *Session) noteCounted(q question, v limit.Verdict) {
+	in := &s.conn.counted
+	if q.limit.Count != policyfile.CountConnections {
+		in = &s.msg.counted
+	}
+	if *in == nil {
+		*in = map[countedAs]limit.Verdict{}
+	}
+	if len(*in) < maxCounted {
+		(*in)[countedAs{q.limit, q.key}] = v
 	}
 }
 

@@ -116,7 +116,11 @@ func (s *Session) refuseRecipient(r Recipient) {
 	if unknown {
 		s.msg.unknown++
 	}
+	e := s.conn.evidence
+	e.Forget(policy.OfRecipient) // those of the recipient before it
+	s.msg.publishRecipient(e, r)
 	s.askLimits(occasion{at: policy.Rcpt, refused: true, unknown: unknown}, nil, nil)
+	e.Forget(policy.OfRecipient)
 }
 
 // maxLearned bounds the recipients of one message that are remembered as correspondents.

@@ -5,6 +5,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"gatepost.example/filter/limit"
 	"gatepost.example/filter/message"
 	"gatepost.example/filter/state"
 	"gatepost.example/policy"
@@ -47,6 +48,7 @@ type connection struct {
 	leaving  []state.Step // what the memory is told when the session ends
 	putOff   []state.Step // what it is told when it is asked next
 	trail    trail
+	counted  map[countedAs]limit.Verdict // nil for none
 
 	runs
 }

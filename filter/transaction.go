@@ -6,6 +6,7 @@ import (
 
 	"gatepost.example/filter/authres"
 	"gatepost.example/filter/check"
+	"gatepost.example/filter/limit"
 	"gatepost.example/filter/message"
 	"gatepost.example/policy"
 )
@@ -33,6 +34,7 @@ type transaction struct {
 	size         int
 	queueID      string
 	trail        messageTrail
+	counted      map[countedAs]limit.Verdict // nil for none
 
 	findings []check.Finding  // memory for a while
 	results  []authres.Result // the same

@@ -153,8 +153,14 @@ func (d *decoder) limits(f *File, base *policy.Vocabulary) *policy.Vocabulary {
 		}
 		if c := conditions[next]; c != nil {
 			l.after(c.Stage(), c.Scope())
+			at := join(item("limit", i), "when")
 			if slices.ContainsFunc(c.Facts(), func(name string) bool { return strings.HasPrefix(name, "over.") }) {
-				d.wrong(join(item("limit", i), "when"), "a limit cannot ask for another one; leave over.* out")
+				d.wrong(at, "a limit cannot ask for another one; leave over.* out")
+			}
+			for _, name := range c.Facts() {
+				if fact, known := base.Fact(name); known {
+					d.fits(l, fact, at)
+				}
 			}
 		}
 		next++
@@ -182,7 +188,19 @@ func (d *decoder) keysOf(l *Limit, base *policy.Vocabulary, path string) {
 			d.wrong(at, "%s is %s and no text; a key is made of texts, such as client.network or auth.user", name, fact.Type)
 		case (l.Count == CountSessions || l.Count == CountConnections) && fact.Stage > policy.Connect:
 			d.wrong(at, "%s is not known at connect, where %s are counted; use client.ip or client.network", name, l.Count)
+		default:
+			d.fits(l, fact, at)
 		}
+	}
+}
+
+// fits looks whether a fact is there for what is counted: each recipient is counted when it is named, the bytes of a message once.
+func (d *decoder) fits(l *Limit, fact policy.Fact, at string) {
+	switch {
+	case l.Count == CountBytes && fact.Scope == policy.OfRecipient:
+		d.wrong(at, "%s belongs to one recipient, and bytes are those of a whole message; count recipients by it", fact.Name)
+	case (l.Count.OfRecipients() || l.Count == CountUnknown || l.Count == CountRefused) && fact.Stage == policy.Data:
+		d.wrong(at, "%s is not known at RCPT, where %s are counted; count messages by it", fact.Name, l.Count)
 	}
 }
 
