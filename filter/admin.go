@@ -1,6 +1,7 @@
 package filter
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/netip"
@@ -79,7 +80,7 @@ func (s *Server) limitNamed(name string) (*boundLimit, error) {
 			return &set.limits[i], nil
 		}
 	}
-	return nil, fmt.Errorf("there is no limit %q; the policy has %s", name, strings.Join(s.LimitNames(), ", "))
+	return nil, fmt.Errorf("there is no limit %q; the policy has %s", name, cmp.Or(strings.Join(s.LimitNames(), ", "), "none"))
 }
 
 // Repute is what the memory knows of an address, a network or a domain.

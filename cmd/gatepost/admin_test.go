@@ -223,6 +223,17 @@ func shows(t *testing.T, dir, want string) bool {
 	return false
 }
 
+// TestNoneToName: where the policy has no list and no limit, that is said.
+func TestNoneToName(t *testing.T) {
+	dir := startDaemonWith(t, func(dir string) string {
+		return fmt.Sprintf("[listen]\nmilter = [\"unix:%[1]s/milter.sock\"]\nadmin = \"unix:%[1]s/admin.sock\"\nhttp = \"\"\n[server]\ndirectory = \"%[1]s/state\"\n", dir)
+	})
+	says(t, dir, []typed{
+		{"limit show users", exitNo, `there is no limit "users"; the policy has none`},
+		{"list add allow 192.0.2.1", exitNo, `there is no list "allow"; the policy has none`},
+	})
+}
+
 // TestNoSuchPolicy: a command whose policy is not there blames that, and asks no other daemon and no other history.
 func TestNoSuchPolicy(t *testing.T) {
 	says(t, filepath.Join(t.TempDir(), "gone"), []typed{

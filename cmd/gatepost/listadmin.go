@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -60,7 +61,7 @@ func listNamed(file *policyfile.File, name string) ([]string, error) {
 		}
 		names = append(names, l.Name)
 	}
-	return nil, fmt.Errorf("there is no list %q; the policy has %s", name, strings.Join(names, ", "))
+	return nil, fmt.Errorf("there is no list %q; the policy has %s", name, cmp.Or(strings.Join(names, ", "), "none"))
 }
 
 func readList(path string) ([]policyfile.ListLine, error) {
