@@ -45,6 +45,20 @@ func word(l *history.Line) string {
 	return out
 }
 
+// ruleWord names the rule that decided, or, where none did, those that would have.
+func ruleWord(l *history.Line) string {
+	if l.Rule != "" || len(l.Woulds) == 0 {
+		return l.Rule
+	}
+	var rules []string
+	for _, w := range l.Woulds {
+		if !slices.Contains(rules, w.Rule) {
+			rules = append(rules, w.Rule)
+		}
+	}
+	return strings.Join(rules, ", ")
+}
+
 // Changes gives the decisions of a record that come out otherwise. Exact asks for the same policy: then the smallest difference counts.
 func (r Replayed) Changes(rec *history.Record, exact bool) []Change {
 	if exact && !history.SameLines(r.Lines, rec.Lines) {
@@ -67,10 +81,10 @@ func (r Replayed) Changes(rec *history.Record, exact bool) []Change {
 			c.Recipient = rec.Recipients[i].Address
 		}
 		if was != nil {
-			c.From, c.FromRule = word(was), was.Rule
+			c.From, c.FromRule = word(was), ruleWord(was)
 		}
 		if is != nil {
-			c.To, c.ToRule = word(is), is.Rule
+			c.To, c.ToRule = word(is), ruleWord(is)
 		}
 		if i < 0 && (was == nil || is == nil) && (r.Ended || !rec.Whole()) {
 			switch {

@@ -101,6 +101,7 @@ func (o *replayOptions) run(c *cobra.Command, args []string) error {
 	if p.Until, err = parseMoment("until", o.until, now); err != nil {
 		return err
 	}
+	o.where.flushed() // where the daemon cannot be asked, the newest second is missing
 	r, err := o.where.open()
 	if err != nil {
 		return err

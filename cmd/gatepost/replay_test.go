@@ -13,6 +13,8 @@ func TestReplaySaysWhatChanges(t *testing.T) {
 	write(t, milder, "mode = \"enforce\"\n")
 	stricter := filepath.Join(dir, "stricter.toml")
 	write(t, stricter, "mode = \"enforce\"\n[[rule]]\nname = \"all\"\nwhen = 'client.ip != \"\"'\nreply = \"550 5.7.1 nobody\"\n")
+	watching := filepath.Join(dir, "watching.toml")
+	write(t, watching, "mode = \"enforce\"\n[[rule]]\nname = \"tried\"\nwhen = 'client.ip != \"\"'\nreply = \"550 5.7.1 nobody\"\nobserve = true\n")
 	asks := filepath.Join(dir, "asks.toml")
 	write(t, asks, "mode = \"enforce\"\n[[rule]]\nname = \"new\"\nwhen = 'header(\"X-Never-Kept\").exists(v, true)'\nreply = \"550 5.7.1 no\"\n")
 	for _, step := range []struct {
@@ -24,6 +26,7 @@ func TestReplaySaysWhatChanges(t *testing.T) {
 		{[]string{"replay", milder, "--since", "3650d"}, exitDone, []string{"would go further: the refusal", "550 -> goes further", "null-mx", "TEST-0002", "550 -> accept"}},
 		{[]string{"replay", stricter, "--since", "3650d", "--fail-on", "refuse>0"}, exitNo, []string{"accept -> 550", "failed: refuse is"}},
 		{[]string{"replay", stricter, "--since", "3650d", "--fail-on", "accept>0", "--json"}, exitDone, []string{`"to": "550"`, `"examples"`}},
+		{[]string{"replay", watching, "--since", "3650d", "--fail-on", "refuse>0"}, exitDone, []string{"accept -> accept (would 550)", "- -> tried"}},
 		{[]string{"replay", asks, "--since", "3650d"}, exitDone, []string{"unknown: a fact was not recorded", "-> @header"}},
 		{[]string{"replay", stricter, "--since", "1h"}, exitDone, []string{"0 sessions"}},
 		{[]string{"replay", stricter, "--recount", "--since", "2020-01-01"}, exitDone, []string{"accept -> 550"}},
