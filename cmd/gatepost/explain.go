@@ -229,10 +229,16 @@ func stateText(r policy.RuleTrace) string {
 		if len(r.Waits) == 0 {
 			return "asked for each recipient"
 		}
-		return "waited for " + strings.Join(r.Waits, ", ")
+		return "waited for " + strings.ReplaceAll(strings.Join(r.Waits, ", "), headerFact, headerWords)
 	}
 	return string(r.State)
 }
+
+// headerFact is what a rule waits for that reads header("X"), and headerWords what people call it.
+const (
+	headerFact  = "@header"
+	headerWords = "header fields"
+)
 
 func readTexts(r policy.RuleTrace) []string {
 	if r.State == policy.NotReached {
@@ -244,7 +250,7 @@ func readTexts(r policy.RuleTrace) []string {
 		case !f.Known:
 			out = append(out, f.Name+" unknown")
 		case f.Name == "header":
-			out = append(out, "header fields")
+			out = append(out, headerWords)
 		default:
 			out = append(out, fmt.Sprintf("%s = %q at %s", f.Name, f.Value, f.At))
 		}

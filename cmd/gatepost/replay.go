@@ -260,7 +260,7 @@ func printGroups(out *strings.Builder, title string, groups []filter.Group, most
 			fmt.Fprintf(t, "  and %d more groups\n", len(groups)-i)
 			break
 		}
-		fmt.Fprintf(t, "  %d\t%s -> %s\t%s\t%s\t%s\n", g.Count, dash(g.From), g.To, rulesText(g), filter.Visible(dash(g.Author)), strings.Join(g.IDs, " "))
+		fmt.Fprintf(t, "  %d\t%s -> %s\t%s\t%s\t%s\n", g.Count, dash(g.From), strings.Replace(g.To, headerFact, headerWords, 1), rulesText(g), filter.Visible(dash(g.Author)), strings.Join(g.IDs, " "))
 	}
 	t.Flush()
 }

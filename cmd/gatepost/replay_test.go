@@ -27,7 +27,7 @@ func TestReplaySaysWhatChanges(t *testing.T) {
 		{[]string{"replay", stricter, "--since", "3650d", "--fail-on", "refuse>0"}, exitNo, []string{"accept -> 550", "failed: refuse is"}},
 		{[]string{"replay", stricter, "--since", "3650d", "--fail-on", "accept>0", "--json"}, exitDone, []string{`"to": "550"`, `"examples"`}},
 		{[]string{"replay", watching, "--since", "3650d", "--fail-on", "refuse>0"}, exitDone, []string{"accept -> accept (would 550)", "- -> tried"}},
-		{[]string{"replay", asks, "--since", "3650d"}, exitDone, []string{"unknown: a fact was not recorded", "-> @header"}},
+		{[]string{"replay", asks, "--since", "3650d"}, exitDone, []string{"unknown: a fact was not recorded", "-> header fields"}},
 		{[]string{"replay", stricter, "--since", "1h"}, exitDone, []string{"0 sessions"}},
 		{[]string{"replay", stricter, "--recount", "--since", "2020-01-01"}, exitDone, []string{"accept -> 550"}},
 		{[]string{"replay", stricter, "--fail-on", "refused>0"}, exitUse, []string{"is no condition"}},

@@ -9,7 +9,7 @@
 //
 //	spare.go     records whose memory is used again
 //
-// A record holds no subject and no body. Whoever hands one over must not change it, or what it refers to, afterwards.
+// A record holds no body, and of the header no fields but those that the policy reads. Whoever hands one over must not change it, or what it refers to, afterwards.
 package history
 
 import (
