@@ -44,6 +44,46 @@ func TestNoRowWithoutBlock(t *testing.T) {
 	}
 }
 
+// TestTwoWriters: gatepost try --store writes into the history of a daemon that runs. Neither loses a record to the other, and each row leads to its own.
+func TestTwoWriters(t *testing.T) {
+	daemon, path := writer(t)
+	try, err := Open(daemon.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { try.Close() })
+	close(try.stop)
+	<-try.ended
+	try.stop, try.ended = make(chan struct{}), closedChannel()
+	const rounds = 5
+	for n := range 2 * rounds {
+		if err := []*Store{daemon, try}[n%2].write([]added{{fullRecord(2 * n), nil}, {fullRecord(2*n + 1), nil}}); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := try.enter([]added{{fullRecord(4 * rounds), nil}}); err != nil { // and commits in a while
+		t.Fatal(err)
+	}
+	committed := make(chan error)
+	time.AfterFunc(200*time.Millisecond, func() { committed <- try.write(nil) })
+	if err := daemon.write([]added{{fullRecord(4*rounds + 1), nil}}); err != nil {
+		t.Error(err)
+	}
+	if err := <-committed; err != nil {
+		t.Error(err)
+	}
+	rows, r := 0, reader(t, path)
+	if err := r.Rows(context.Background(), Filter{}, func(row *Row) bool {
+		rows++
+		if got, err := r.Record(context.Background(), row); err != nil || got.ID != row.ID {
+			t.Errorf("the row of %s leads to %+v, %v", row.ID, got, err)
+		}
+		return true
+	}); err != nil || rows != 4*rounds+2 {
+		t.Errorf("%d of %d records, %v", rows, 4*rounds+2, err)
+	}
+}
+
 // TestKnownEntriesHoldNoMessage: what a list was asked is a part of a header field, and so is the entry that was found. The writer remembers which
 // entries the file has, and nothing else of these.
 func TestKnownEntriesHoldNoMessage(t *testing.T) {

@@ -305,6 +305,9 @@ func (s *Store) begin() error {
 			err = s.rows.prepare(ctx, w.conn)
 		}
 	}
+	if err == nil && s.block != nil {
+		err = w.rejoin()
+	}
 	if err != nil {
 		return errors.Join(err, w.end(false))
 	}

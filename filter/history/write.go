@@ -70,6 +70,17 @@ func (w *writing) end(commit bool) (err error) {
 	return err
 }
 
+// rejoin leaves the open block where somebody else, as gatepost try --store does, has written behind it since the last transaction: its next row is not
+// its own any more.
+func (w *writing) rejoin() error {
+	var last int64
+	err := w.tx.QueryRowContext(w.ctx, "SELECT coalesce(max(seq), 0) FROM record").Scan(&last)
+	if last >= w.block.row+int64(w.block.records) {
+		w.block = nil
+	}
+	return err
+}
+
 func (w *writing) add(one added) error {
 	r := one.record
 	if err := w.policy(one.policy, r); err != nil {

@@ -54,7 +54,8 @@ func (d Database) open() (*sql.DB, error) {
 	if err := makePrivate(d.Path); err != nil {
 		return nil, err
 	}
-	pragmas := url.Values{"_pragma": {"journal_mode(WAL)", "synchronous(FULL)", "busy_timeout(2000)"}}
+	// A transaction waits for another writer when it begins: one that had read before could not write any more behind that one's commit.
+	pragmas := url.Values{"_pragma": {"journal_mode(WAL)", "synchronous(FULL)", "busy_timeout(2000)"}, "_txlock": {"immediate"}}
 	if d.Shrinks { // only a file without any table takes it
 		pragmas["_pragma"] = append([]string{"auto_vacuum(INCREMENTAL)"}, pragmas["_pragma"]...)
 	}
