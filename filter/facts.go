@@ -48,7 +48,7 @@ func sessionFacts() []policy.Fact {
 		message[i].Scope = policy.OfMessage
 	}
 	recipient := []policy.Fact{
-		{Name: "rcpt.address", Kind: policy.KindAddress, Trouble: text, Text: "RCPT TO as the client wrote it"},
+		{Name: "rcpt.address", Kind: policy.KindAddress, Trouble: text, Text: "RCPT TO as the MTA understood it, however the client wrote it"},
 		{Name: "rcpt.local", Kind: policy.KindUser, Trouble: text, Text: "local part of the recipient as the MTA resolved it, in lower case for postmaster and abuse"},
 		{Name: "rcpt.domain", Kind: policy.KindDomain, Trouble: text, Text: "domain of the recipient as the MTA resolved it"},
 		{Name: "rcpt.count", Type: policy.Int, Range: counted, Trouble: number, Text: "number of this recipient in its message, from 1"},

@@ -134,10 +134,11 @@ func appendRecipients(to []string, r *history.Record, fact string) []string {
 		if one.Refused {
 			continue
 		}
-		local, domain := Recipient{Address: one.Address, Resolved: one.Resolved, Mailer: one.Mailer}.parts()
+		said := Recipient{Address: one.Address, Resolved: one.Resolved, Mailer: one.Mailer}
+		local, domain := said.parts()
 		switch fact {
 		case "rcpt.address":
-			to = append(to, one.Address)
+			to = append(to, said.whole())
 		case "rcpt.local":
 			to = append(to, local)
 		default:

@@ -301,8 +301,23 @@ func (s *Session) plainKey(l *boundLimit) string {
 	values := make([]string, len(l.perIDs))
 	for i, id := range l.perIDs {
 		values[i] = e.TextID(id)
+		if s.msg != nil {
+			values[i] = s.msg.from.counted(l.Per[i], values[i])
+		}
 	}
 	return limit.Key(values)
+}
+
+// counted gives the value of a fact in a key: of the sender's address that under which the message will go, so that nobody has a limit anew for
+// each way of writing it.
+func (f Sender) counted(fact, value string) string {
+	switch {
+	case fact == "sender.address" && value == f.Address:
+		return plainAddress(f.whole())
+	case fact == "sender.domain" && value == mailDomain(f.Address):
+		return mailDomain(f.whole())
+	}
+	return value
 }
 
 // band gives the client's band for a limit that has several.

@@ -2,6 +2,7 @@ package filter
 
 import (
 	"net/netip"
+	"regexp"
 	"strings"
 
 	"golang.org/x/net/idna"
@@ -16,6 +17,32 @@ func splitAddress(address string) (local, domain string) {
 		return address, ""
 	}
 	return address[:i], address[i+1:]
+}
+
+// unquoted gives a local part without quotes and backslashes where it is the same mailbox without them (RFC 5321 4.1.2).
+func unquoted(local string) string {
+	if len(local) < 2 || local[0] != '"' || local[len(local)-1] != '"' {
+		return local
+	}
+	plain := quotedPair.ReplaceAllString(local[1:len(local)-1], "$1")
+	if !dotString.MatchString(plain) {
+		return local
+	}
+	return plain
+}
+
+var (
+	quotedPair = regexp.MustCompile(`\\(.)`)
+	dotString  = regexp.MustCompile("^[^\\x00-\\x20\\x7f\"(),.:;<>@\\[\\]\\\\]+(\\.[^\\x00-\\x20\\x7f\"(),.:;<>@\\[\\]\\\\]+)*$") // RFC 5321 4.1.2
+)
+
+// plainAddress gives an address in one of the ways in which it can be written: without quotes that need not be, the domain as facts have it.
+func plainAddress(address string) string {
+	local, domain := splitAddress(address)
+	if domain == "" {
+		return address
+	}
+	return unquoted(local) + "@" + domainOf(domain)
 }
 
 // mailDomain gives the domain of a mail address as facts have it, "" when there is none.

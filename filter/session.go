@@ -205,7 +205,7 @@ func (s *Session) meet(r Recipient) Response {
 	if !t.recipients.Take(w, e, split) {
 		return s.putOff(t.id, r.Address)
 	}
-	t.took(r.Address)
+	t.took(r.whole())
 	return Continue
 }
 

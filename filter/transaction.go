@@ -126,6 +126,7 @@ func (r Recipient) parts() (local, domain string) {
 		resolved = r.Address // of an alias domain the MTA says its table's text, not an address
 	}
 	local, domain = splitAddress(resolved)
+	local = unquoted(local)
 	for _, name := range [...]string{"postmaster", "abuse"} { // RFC 5321 4.5.1, RFC 2142 2: without regard to case
 		if strings.EqualFold(local, name) {
 			local = name
@@ -134,9 +135,18 @@ func (r Recipient) parts() (local, domain string) {
 	return local, domainOf(domain)
 }
 
+// whole gives the address in the one way of all in which it can be written: "bob"@example.net, bob@Example.net. and, of the MTA's own domain, bob
+// alone are the same mailbox, and no list or limit is to be passed by another writing.
+func (r Recipient) whole() string {
+	if local, domain := r.parts(); domain != "" {
+		return local + "@" + domain
+	}
+	return r.Address
+}
+
 func (t *transaction) publishRecipient(e *policy.Evidence, r Recipient) {
 	local, domain := r.parts()
-	e.Publish("rcpt.address", policy.StringOf(r.Address), policy.Rcpt)
+	e.Publish("rcpt.address", policy.StringOf(r.whole()), policy.Rcpt)
 	e.Publish("rcpt.local", policy.StringOf(local), policy.Rcpt)
 	e.Publish("rcpt.domain", policy.StringOf(domain), policy.Rcpt)
 	e.Publish("rcpt.count", policy.IntOf(t.count), policy.Rcpt)
