@@ -95,7 +95,10 @@ func hidesFrom(value string) bool {
 		}
 		value = strings.TrimPrefix(value[i+1:], "\n")
 		name, _, found := strings.Cut(value[:min(len(value), maxFromName)], ":")
-		if is, _ := isFrom(name); found && is && name[0] > ' ' {
+		if !found || name == "" || name[0] <= ' ' { // as in every fold
+			continue
+		}
+		if is, _ := isFrom(name); is {
 			return true
 		}
 	}
