@@ -161,5 +161,5 @@ func looksOther(domain string) bool {
 		return !closed || err != nil
 	}
 	domain = plainDomain(domain)
-	return len(domain) > maxName || strings.ContainsFunc(domain, noNamePart)
+	return domain == "" || len(domain) > maxName || strings.ContainsFunc(domain, noNamePart)
 }

@@ -51,8 +51,10 @@ func TestHonestAuthors(t *testing.T) {
 		{"From: Shop :) <j@x.test>", "j@x.test", "x.test"},
 		{"From: A -> B <j@x.test>", "j@x.test", "x.test"},
 		{"From: Shop <j@x.test> <J@x.test>", "j@x.test", "x.test"},
-		{"From: j @ x . test", "j@x.test", "x.test"},
-		{"From: j@x.(a dot)test (name)", "j@x.test", "x.test"},
+		{`From: "a@x.test"`, "a@x.test", "x.test"},
+		{"From: (a@x.test)", "a@x.test", "x.test"},
+		{`From: "Doe, John" (at Shop @ Home), Shop <j@x.test>`, "j@x.test", "x.test"},
+		{`From: "j@x.test", Shop <j@x.test>`, "", "x.test"},
 	} {
 		got := authorOf(c.field)
 		if got.Fields != 1 || got.Address != c.address || got.Domain != c.domain {
@@ -123,7 +125,9 @@ func TestDoubtIsOneMore(t *testing.T) {
 		"From: ceo@x.test\x01": 2, "From: a@x.test\x00@y.test": 2, "From: a@x.test (never closed": 2, "From: <@x.test:b@y.test>": 2,
 		"From: a@x.test\xa0": 2, "From: a@x.test\u00a0": 2, "From: a@x.test]": 2, "From: a@[x.test]": 2, "From: a@x\\.test": 2, "From: a@x.test/y": 2,
 		"From: a@x.test Name": 2, "From: <a@x.test y.test>": 2, "From: a@x.test(c)y.test": 2, "From: a@" + strings.Repeat("a.", 127) + "x.test": 2,
-		`From: "a@x.test"`: 2, "From: (a@x.test)": 2, "From: =?utf-8?Q?a=40x.test?=": 2, "From: a@x.test <>": 2, `From: " <a@x.test>`: 2,
+		`From: "a@x.test", <b@y.test>`: 2, `From: (a@x.test), <b@y.test>`: 2, `From: <b@y.test>; "a@x.test"`: 2, `From: <b@y.test> "a@x.test"`: 2, `From: "A (a@x.test)", B <b@y.test>`: 2,
+		`From: "a@x.test": b@y.test;`: 2, `From: "a@x.test]"`: 2, "From: a@x.test. y.test": 2, "From: a@x.(c)test": 2, `From: "=?utf-8?Q?a=40x.test?=", <b@y.test>`: 2, `From: "<a@x.test>@ y.test"`: 2, `From: a@"b@x.test".`: 2,
+		`From: "a@x.test" b@y.test`: 2, "From: (<a@x.test>) b@y.test": 2, "From: =?utf-8?Q?a=40x.test?=": 2, "From: a@x.test <>": 2, `From: " <a@x.test>`: 2,
 		"Subject: y\rFrom: a@x.test": 1, "Subject: y\nFROM : a@x.test": 1, "Subject: y\r\nFrom: a@x.test": 1, "Subject: y\r\n From: a@x.test": 0, "Subject: y\r\r\r\n\tFrom: a@x.test": 0,
 		"From\u00a0: a@x.test": 2, "\u2060From: a@x.test": 2,
 		"From: <>": 1, "From: <MAILER-DAEMON>": 1, "From: Mail Delivery System <MAILER-DAEMON>": 1,

@@ -21,6 +21,8 @@ type part struct {
 	words  strings.Builder // text outside of comments, quotes and angles
 	angles []string        // what stands in angle brackets
 	name   int             // length of the words before the first of them
+	asides []string        // quoted strings and comments that hold an @, plainly or in an encoded word
+	quoted bool            // one of them is a quoted string
 }
 
 // readMailboxes gives every address in a value, and whether readers could see something else in it.
@@ -46,14 +48,16 @@ func (m *mailboxes) next() {
 	case '"':
 		m.quoted()
 	case '(':
+		start := m.at
 		m.comment(false)
+		m.part.aside(m.in[start:m.at])
 		m.part.words.WriteByte(' ')
 	case '<':
 		m.angle()
 	case ',', ';':
 		m.endPart()
 	case ':': // what stands before it is the name of a group (RFC 5322 3.4)
-		if strings.Contains(m.part.words.String(), "@") || m.part.angles != nil {
+		if strings.Contains(m.part.words.String(), "@") || m.part.angles != nil || m.part.asides != nil {
 			m.doubt = true
 			return
 		}
@@ -73,7 +77,16 @@ func (m *mailboxes) quoted() {
 		m.part.words.WriteString(`"` + text + `"`)
 		return
 	}
+	m.doubt = m.doubt || m.part.angles != nil && strings.Contains(text, "@") // behind an address
+	m.part.aside(text)
+	m.part.quoted = m.part.asides != nil
 	m.part.words.WriteByte(' ')
+}
+
+func (p *part) aside(text string) {
+	if strings.Contains(text, "@") || hidesAddress(text) {
+		p.asides = append(p.asides, text)
+	}
 }
 
 // until gives the text up to an unescaped end, and passes over both.
@@ -109,7 +122,7 @@ func (m *mailboxes) comment(inAngle bool) {
 		}
 		if depth == 0 {
 			text, before, after := m.in[start:m.at], m.in[:start-1], m.in[m.at:]
-			m.doubt = m.doubt || strings.ContainsAny(text, "@<>") && (inAngle || isWithin(before, after))
+			m.doubt = m.doubt || strings.ContainsAny(text, "@<>") && (inAngle || isWithin(before, after)) || strings.Contains(text, "<") && strings.Contains(text, "@")
 			return
 		}
 	}
@@ -175,11 +188,24 @@ func (m *mailboxes) endPart() {
 	switch {
 	case len(p.angles) > 0:
 	case strings.Contains(words, "@"):
+		m.doubt = m.doubt || p.quoted
 		m.take(words)
 	case hidesAddress(words): // of no name: a reader that decodes it first sees one more author
 		m.doubt = true
+	default: // of no name either: many readers take what looks like an address for one
+		for _, text := range p.asides {
+			m.doubt = m.doubt || strings.Count(text, "@") != 1
+			for _, word := range strings.FieldsFunc(text, parts) {
+				if strings.Contains(strings.Trim(word, "@"), "@") {
+					m.take(word)
+				}
+			}
+		}
 	}
 }
+
+// parts reports whether a character stands between addresses.
+func parts(r rune) bool { return strings.ContainsRune(" \t,;:<>()\"\\", r) }
 
 // take takes an address, which may hold blanks. One without a domain, as MAILER-DAEMON, is nobody else's.
 func (m *mailboxes) take(text string) {
@@ -203,16 +229,9 @@ func (m *mailboxes) take(text string) {
 	}
 }
 
-// isDivided reports whether blanks or comments divide the domain of an address where no dot stands (RFC 5322 4.4): some readers end it there,
-// others join it.
+// isDivided reports whether blanks or comments divide the domain of an address (RFC 5322 4.4): some readers end it there, others join it.
 func isDivided(text string) bool {
-	pieces := strings.Fields(text[strings.LastIndexByte(text, '@')+1:])
-	for i := 1; i < len(pieces); i++ {
-		if !strings.HasSuffix(pieces[i-1], ".") && !strings.HasPrefix(pieces[i], ".") {
-			return true
-		}
-	}
-	return false
+	return len(strings.Fields(text[strings.LastIndexByte(text, '@')+1:])) > 1
 }
 
 // withoutBlanks drops the blanks of an address, but for those in quotes.
