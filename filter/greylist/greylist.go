@@ -33,14 +33,14 @@ func Key(network, domain, sender, recipient string) string {
 func Look(key string) state.Step { return state.Step{Op: state.Read, Table: table, Key: key} }
 
 // Judge says, from the result of Look, whether the sender is to wait and how long still, and gives the step that remembers the visit.
-// A key whose cell says it was seen twice has come back in time.
+// A key that was seen twice, the delay apart, has come back in time: two first tries at one moment both find nobody there, and are no retry.
 func (r Rules) Judge(key string, seen state.Result, now time.Time) (wait time.Duration, remember []state.Step) {
 	touch := state.Step{Op: state.Touch, Table: table, Key: key, Keep: r.Window}
 	age := now.Sub(seen.Cell.First)
 	switch {
 	case !seen.Found:
 		return r.Delay, []state.Step{touch}
-	case seen.Cell.A >= 2: // known
+	case seen.Cell.A >= 2 && seen.Cell.At.Sub(seen.Cell.First).Abs() >= r.Delay: // known
 		touch.Keep = r.MaxAge
 		return 0, []state.Step{touch}
 	case age < -r.Delay: // the clock was set back since: nobody waits until it has caught up

@@ -49,6 +49,23 @@ func TestVisits(t *testing.T) {
 	}
 }
 
+// TestTwoFirstTries: a sender that tries twice at one moment, over two connections, waits as others do.
+func TestTwoFirstTries(t *testing.T) {
+	s, key := state.NewEmbedded(1000, noon), greylist.Key("192.0.2.0/24", "", "a@example.org", "u@example.net")
+	look := func() state.Result {
+		return s.Do(context.Background(), noon, []state.Step{greylist.Look(key)})[0]
+	}
+	for _, seen := range []state.Result{look(), look()} {
+		_, remember := rules.Judge(key, seen, noon)
+		s.Do(context.Background(), noon, remember)
+	}
+	for _, step := range []struct{ after, want time.Duration }{{time.Second, 5*time.Minute - time.Second}, {5 * time.Minute, 0}, {36 * day, 0}} {
+		if got := visit(s, key, noon.Add(step.after)); got != step.want {
+			t.Errorf("after %s it is to wait %s, want %s", step.after, got, step.want)
+		}
+	}
+}
+
 // TestKey: another machine is the same sender where SPF passes for the same domain, or in the same network.
 func TestKey(t *testing.T) {
 	key := greylist.Key
