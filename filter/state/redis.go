@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -134,6 +135,12 @@ func (r *Redis) Do(ctx context.Context, now time.Time, steps []Step) []Result {
 	bounded, cancel := context.WithTimeout(ctx, r.bound)
 	defer cancel()
 	out, missing, err := r.ask(bounded, steps)
+	for i := range steps {
+		// A session that began, or a limit that tripped, while Redis was away stands in the local memory too.
+		if op := steps[i].Op; (op == Leave || op == Clear) && !slices.Contains(missing, i) {
+			r.local.do(now, &steps[i])
+		}
+	}
 	if err == nil {
 		return out
 	}

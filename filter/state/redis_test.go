@@ -140,6 +140,30 @@ func TestRedisRestart(t *testing.T) {
 	}
 }
 
+// TestRedisLeavesBehind: what began or tripped while Redis was away, and ended when it was back, does not count when it is away again.
+func TestRedisLeavesBehind(t *testing.T) {
+	server := startRedis(t)
+	r := openTest(t, RedisConfig{URL: server.url()}, calm)
+	waitFor(t, "Redis said when it began", func() bool { return r.Born().After(time.Unix(2000, 0)) })
+	latch := Step{Op: Leak, Table: "latch", Key: "anna", N: 2, Rate: 1, Burst: 1, Latch: true}
+	for range 2 {
+		server.kill()
+		do1(r, Step{Table: "t", Key: "k"})
+		waitFor(t, "away", func() bool { return r.Status() != "" })
+		enter := Step{Op: Enter, Table: "open", Key: "k", Session: "s", Keep: time.Hour}
+		if result := do1(r, enter); result.Cell.A != 1 {
+			t.Errorf("one session counts as %v", result.Cell.A)
+		}
+		if result := do1(r, latch); result.Before.Mark || !result.Cell.Mark {
+			t.Errorf("latched before: %+v", result)
+		}
+		server.start()
+		waitFor(t, "back", func() bool { return r.Status() == "" })
+		enter.Op = Leave
+		r.Do(context.Background(), time.Now(), []Step{enter, {Op: Clear, Table: "latch", Key: "anna"}})
+	}
+}
+
 // TestRedisPaused stops the server in the middle, connections and all.
 func TestRedisPaused(t *testing.T) {
 	server := startRedis(t)
