@@ -97,6 +97,9 @@ func sealHashes(h *message.Header, sets []set) [][]byte {
 	return out
 }
 
+// coversFrom reports whether the newest message signature covers From. A chain passes without, but who has such a message can write any author over it.
+func (c *chain) coversFrom() bool { return slices.Contains(c.newest.names, "from") }
+
 // signatures gives all whose keys are needed: the newest message signature and every seal.
 func (c *chain) signatures() []*signature {
 	return append([]*signature{c.newest}, c.seals...)

@@ -30,7 +30,7 @@ func (arc) Starts() policy.Stage { return policy.Data }
 func (arc) Facts() []policy.Fact {
 	facts := []policy.Fact{
 		{Name: "arc.result", Words: []string{"none", "pass", "fail"}, Trouble: policy.StringOf("fail"), Text: "the chain of ARC seals (RFC 8617)"},
-		{Name: "arc.trusted", Type: policy.Bool, Trouble: policy.BoolOf(false), Text: "the chain passes and its newest sealer is in trust.arc_sealers"},
+		{Name: "arc.trusted", Type: policy.Bool, Trouble: policy.BoolOf(false), Text: "the chain passes, its newest sealer is in trust.arc_sealers and signed From"},
 		{Name: "arc.sealer", Kind: policy.KindDomain, Trouble: policy.StringOf(""), Text: "domain of the newest sealer of a chain that passes"},
 		{Name: "arc.dmarc", Words: []string{"", "none", "pass", "fail", "temperror", "permerror"}, Trouble: policy.StringOf(""),
 			Text: "what a chain that passes says of DMARC: its first sealer from which on all are trusted, or else its first; empty when it says nothing"},
@@ -68,7 +68,7 @@ func (a arc) Start(in *check.Input) func(context.Context) check.Outcome {
 		}
 		sealer := c.seals[len(c.seals)-1].Domain
 		f := check.Finding{Method: "arc", Result: string(Pass), Domain: sealer, Lookups: lookups}
-		return outcome(f, slices.Contains(sealers, sealer), sealer, dmarcOf(header, c.sets[c.believed(sealers)]))
+		return outcome(f, c.coversFrom() && slices.Contains(sealers, sealer), sealer, dmarcOf(header, c.sets[c.believed(sealers)]))
 	}
 }
 
