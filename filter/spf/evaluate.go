@@ -149,7 +149,7 @@ func (e *evaluation) askTerm(name string, t resolve.Type) (*resolve.Answer, *tro
 	if a.Trouble() {
 		return a, &trouble{TempError, CodeDNS, a.Detail}
 	}
-	if a.Status != resolve.Found {
+	if a.Status != resolve.Found && a.Status != resolve.BadName { // a malformed name is not asked for, and does not match (RFC 7208 4.8)
 		if e.voids++; e.voids > maxVoids {
 			return a, permError(CodeVoid, "over %d questions have an empty answer", maxVoids)
 		}

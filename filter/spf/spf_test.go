@@ -155,6 +155,7 @@ func TestLimits(t *testing.T) {
 		{"10 terms", includes(10), Fail, ""}, {"11 terms", includes(11), PermError, CodeLookups},
 		{"10 mail servers", servers(10), Fail, ""}, {"11 mail servers", servers(11), PermError, CodeManyHosts},
 		{"2 empty answers", voids(2), Fail, ""}, {"3 empty answers", voids(3), PermError, CodeVoid},
+		{"3 names that cannot be asked for", "example.org TXT \"v=spf1 a:b..test exists:%{l}..test mx:c..test -all\"\n", Fail, ""},
 		{"include of itself", "example.org TXT \"v=spf1 include:example.org\"\n", PermError, CodeLookups},
 		{"redirect to itself", "example.org TXT \"v=spf1 redirect=example.org\"\n", PermError, CodeLookups},
 		{"include without a record", "example.org TXT \"v=spf1 include:none.example.org\"\n", PermError, CodeIncludeNone},
