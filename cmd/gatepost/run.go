@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -57,7 +58,7 @@ type daemon struct {
 	file    *policyfile.File
 	maps    *submission.Maps
 	lists   []dnsbl.List
-	stamps  map[string]time.Time // of the files that lists name
+	stamps  map[string]policyfile.Stamp // of the files that lists name
 	loaded  time.Time
 	looked  time.Time // when it was last looked whether to load anew, by the wall clock
 	listens []string  // where the milter protocol is spoken
@@ -209,14 +210,10 @@ func settingsWith(file *policyfile.File, given map[string][]byte) (*filter.Setti
 
 // took notes that a policy file is in force.
 func (d *daemon) took(file *policyfile.File, set *filter.Settings) {
-	stamps := map[string]time.Time{}
-	for _, path := range file.Follow {
-		stamps[path] = stampOf(path)
-	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.metrics.Policy(file.Hash, string(file.Mode))
-	d.file, d.maps, d.lists, d.stamps, d.loaded, d.refused, d.unread = file, set.Maps, set.Lists, stamps, time.Now(), "", false
+	d.file, d.maps, d.lists, d.stamps, d.loaded, d.refused, d.unread = file, set.Maps, set.Lists, maps.Clone(file.Stamps), time.Now(), "", false
 }
 
 // current gives the policy file in force. Whoever is not the main loop, which reloads, asks for it here.
@@ -256,20 +253,12 @@ func (d *daemon) changed(now time.Time) string {
 		return file
 	}
 	for path, stamp := range d.stamps {
-		if now := stampOf(path); !now.Equal(stamp) {
+		if now := policyfile.StampOf(path); now != stamp {
 			d.stamps[path] = now // a broken file is said once
 			return file
 		}
 	}
 	return ""
-}
-
-func stampOf(path string) time.Time {
-	info, err := os.Stat(path)
-	if err != nil {
-		return time.Time{}
-	}
-	return info.ModTime()
 }
 
 // reload makes new sessions follow the policy file as it is now. A file with mistakes changes nothing.

@@ -81,7 +81,7 @@ func TestShippedPolicyIsTheDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.Limits, f.Follow = nil, nil // the limits are a policy of their own: no default
+	f.Limits, f.Follow, f.Stamps = nil, nil, nil // the limits are a policy of their own: no default
 	sameSettings(t, f, Default())
 	var rules []string
 	for _, r := range f.Source().Rules {

@@ -41,6 +41,29 @@ func readFile(path string) ([]byte, error) {
 	return os.ReadFile(path)
 }
 
+// Stamp tells versions of a file apart. The zero Stamp is that of a file that is not there.
+type Stamp struct{ modified, size int64 }
+
+// StampOf gives the stamp of a file as it is now.
+func StampOf(path string) Stamp {
+	info, err := os.Stat(path)
+	if err != nil {
+		return Stamp{}
+	}
+	return Stamp{info.ModTime().UnixNano(), info.Size()}
+}
+
+// follow notes a file before it is read: what is written while it is read, or the policy compiled, makes it another one.
+func (f *File) follow(path string) {
+	f.Follow = append(f.Follow, path)
+	if f.Stamps == nil {
+		f.Stamps = map[string]Stamp{}
+	}
+	if _, known := f.Stamps[path]; !known {
+		f.Stamps[path] = StampOf(path)
+	}
+}
+
 // filePrefix makes an entry of a list the name of a file with more.
 const filePrefix = "file:"
 
@@ -100,7 +123,7 @@ func (d *decoder) freemailFiles(f *File, from Reading) {
 		if from.File == nil {
 			continue
 		}
-		f.Follow = append(f.Follow, path)
+		f.follow(path)
 		more, err := domainFile(path, from)
 		if err != nil {
 			d.wrong(item("reputation.freemail", i), "%v", err)
@@ -116,7 +139,7 @@ func (d *decoder) tokenOf(f *File, from Reading) {
 	if f.Admin.Token = ""; !named || from.File == nil || from.Tested {
 		return
 	}
-	f.Follow = append(f.Follow, path)
+	f.follow(path)
 	text, err := from.File(path)
 	if err != nil {
 		d.wrong("admin.token", "%v", unreadable(path, err))
@@ -173,7 +196,7 @@ func (d *decoder) pairFiles(f *File, from Reading) {
 	for i := range f.source.Pairs {
 		table := &f.source.Pairs[i]
 		for j, path := range table.Files {
-			f.Follow = append(f.Follow, path)
+			f.follow(path)
 			pairs, err := pairFile(path, from)
 			if err != nil {
 				d.wrong(item(join("pairs", table.Name), j), "%v", err)
@@ -190,12 +213,18 @@ func pairFile(path string, from Reading) ([][2]string, error) {
 	}
 	var out [][2]string
 	for n, line := range strings.Split(string(text), "\n") {
-		line, _, _ = strings.Cut(line, "#")
+		line, _, _ = strings.Cut(strings.TrimPrefix(line, byteOrderMark), "#")
 		columns := strings.Fields(line)
 		switch len(columns) {
 		case 0:
 		case 2:
-			out = append(out, [2]string{columns[0], columns[1]})
+			pair := [2]string{columns[0], columns[1]}
+			for i := range pair {
+				if clean, err := entry(pair[i]); err == nil { // in the form in which facts are compared
+					pair[i] = clean
+				}
+			}
+			out = append(out, pair)
 		default:
 			return nil, fmt.Errorf("%s:%d: %d columns; write two, such as \"tenant.example partner.example\", * for all", path, n+1, len(columns))
 		}
@@ -205,7 +234,7 @@ func pairFile(path string, from Reading) ([][2]string, error) {
 
 // listFile adds the entries of one file to a list.
 func (d *decoder) listFile(f *File, list *policy.NamedList, path string, from Reading) error {
-	f.Follow = append(f.Follow, path)
+	f.follow(path)
 	text, err := from.File(path)
 	if err != nil {
 		return unreadable(path, err)
@@ -256,9 +285,12 @@ type ListLine struct {
 	Note  string
 }
 
+// byteOrderMark is what some editors write at the beginning of a file; no entry has it.
+const byteOrderMark = "\ufeff"
+
 // ParseListLine reads a line of a list's file: "ENTRY", "ENTRY # note" or "ENTRY # until 2026-12-24T10:00:00Z note".
 func ParseListLine(line string) ListLine {
-	text, comment, _ := strings.Cut(line, "#")
+	text, comment, _ := strings.Cut(strings.TrimPrefix(line, byteOrderMark), "#")
 	out := ListLine{Entry: strings.TrimSpace(text), Note: strings.TrimSpace(comment)}
 	if rest, ok := strings.CutPrefix(out.Note, "until "); ok {
 		stamp, note, _ := strings.Cut(rest, " ")

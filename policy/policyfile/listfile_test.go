@@ -3,6 +3,8 @@ package policyfile
 import (
 	"errors"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"syscall"
@@ -114,5 +116,55 @@ func TestNoDescriptors(t *testing.T) {
 	var wrong Errors
 	if err == nil || errors.As(err, &wrong) || err.Error() != "the policy cannot be read: open /etc/gatepost/block: too many open files" {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestFileWrittenMeanwhile: what is written to a file while it is read makes it another one, so that half a file does not stay in force.
+func TestFileWrittenMeanwhile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "block")
+	write := func(text string) {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("192.0.2.1\n")
+	whole := "192.0.2.1\n192.0.2.2\n"
+	f, err := ParseWith("policy.toml", []byte("[list]\nblock = [\"file:"+path+"\"]\n"), vocabulary(t), Reading{File: func(name string) ([]byte, error) {
+		text, err := os.ReadFile(name)
+		if name == path {
+			write(whole)
+		}
+		return text, err
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f.Stamps[path] == StampOf(path) || f.Stamps[path] == (Stamp{}) {
+		t.Errorf("%v, and now %v: the rest of the file is never read", f.Stamps[path], StampOf(path))
+	}
+}
+
+// TestEditors: line ends and the byte order mark of editors elsewhere, blanks and tabs, no end of the last line.
+func TestEditors(t *testing.T) {
+	for _, text := range []string{"alice\na@b.example\n", "\ufeffalice\na@b.example\n", "\ufeff# comment\r\nalice\r\n\r\na@b.example", "\t alice \t# x\n  a@b.example\n\n\n"} {
+		f, err := ParseWith("policy.toml", []byte("[list]\nblock = [\"file:/block\"]\n[pairs]\np = [\"file:/pairs\"]\n"), vocabulary(t), Reading{File: func(name string) ([]byte, error) {
+			switch name {
+			case "/block":
+				return []byte(text), nil
+			case "/pairs":
+				return []byte("\ufeffa b\r\nb\u00fccher.example\tc"), nil
+			}
+			return nil, fs.ErrNotExist
+		}})
+		if err != nil {
+			t.Errorf("%q: %v", text, err)
+			continue
+		}
+		if got, want := f.Source().Lists[0].More, []string{"alice", "a@b.example"}; !reflect.DeepEqual(got, want) {
+			t.Errorf("%q: entries %q, want %q", text, got, want)
+		}
+		if got, want := f.Source().Pairs[0].Pairs, [][2]string{{"a", "b"}, {"xn--bcher-kva.example", "c"}}; !reflect.DeepEqual(got, want) {
+			t.Errorf("pairs %q, want %q", got, want)
+		}
 	}
 }

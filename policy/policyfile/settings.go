@@ -41,8 +41,9 @@ type File struct {
 	DNSBL  []DNSBL // in the order of the file
 	Limits []Limit // in the order of the file
 
-	Follow  []string  // the files that lists name, and those that they may have
-	Expires time.Time // when the first entry of such a file is over; zero for never
+	Follow  []string         // the files that lists name, and those that they may have
+	Stamps  map[string]Stamp // of each of them, from before it was read
+	Expires time.Time        // when the first entry of such a file is over; zero for never
 
 	Vocabulary *policy.Vocabulary // the facts that the rules can name
 	Policy     *policy.Policy     // the compiled rules
