@@ -94,7 +94,8 @@ func (s *Session) printsResults() bool {
 	return s.conn.role == roleMX && !s.conn.trusted && !user
 }
 
-// allTasks gives the tasks of the connection and the message together, in registry order.
+// allTasks gives the tasks of the connection and the message together, in registry order. One that came too late has the outcome that was taken for
+// its own.
 func (s *Session) allTasks() tasks {
 	all := slices.Clone(s.conn.tasks)
 	if s.msg != nil {
@@ -102,6 +103,11 @@ func (s *Session) allTasks() tasks {
 			if t != nil {
 				all[i] = t
 			}
+		}
+	}
+	for i, t := range all {
+		if t != nil && t.read != nil && t.read != &t.outcome {
+			all[i] = &task{check: t.check, ended: true, outcome: *t.read}
 		}
 	}
 	return all

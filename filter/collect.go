@@ -156,6 +156,8 @@ func (t *task) findings(ctx context.Context, name string) []check.Finding {
 	switch {
 	case other == nil:
 		return nil
+	case other.read != nil: // it may have come too late
+		return other.read.Findings
 	case !other.over():
 		t.missed.Store(true)
 		return nil

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"gatepost.example/filter/check"
+	"gatepost.example/filter/resolve"
+	"gatepost.example/filter/resolve/resolvetest"
 	"gatepost.example/policy"
 )
 
@@ -92,4 +94,53 @@ func TestLateChangesNothing(t *testing.T) {
 			t.Errorf("findings %+v", out.Findings)
 		}
 	})
+}
+
+// overslept is a check that does its work an hour late, whatever its deadline.
+type overslept struct{ check.Check }
+
+func (o overslept) Start(in *check.Input) func(context.Context) check.Outcome {
+	work := o.Check.Start(in)
+	return func(context.Context) check.Outcome {
+		time.Sleep(time.Hour)
+		return work(context.Background())
+	}
+}
+
+// TestLateChangesNoOtherCheck: nor is it heard by a later check: DMARC rests on the SPF that rules and Authentication-Results have.
+func TestLateChangesNoOtherCheck(t *testing.T) {
+	zone := resolvetest.Must("example.org TXT \"v=spf1 ip4:192.0.2.0/24 -all\"\n_dmarc.example.org TXT \"v=DMARC1; p=reject\"\n")
+	for how, resolver := range map[string]resolve.Resolver{
+		"on a goroutine of its own": &slow{zone: atHand{zone}, atHand: func(string) bool { return false }}, "at once": atHand{zone},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newSite(t, `
+[[rule]]
+name = "spf"
+when = 'spf.result == "fail"'
+reply = "550 5.7.23 no"
+[[rule]]
+name = "dmarc"
+when = 'dmarc.result == "pass"'
+reply = "550 5.7.1 passes"
+`)
+			s.server.resolver = resolver
+			set := s.server.settings.Load()
+			for i := range set.checks {
+				if set.checks[i].name == "spf" {
+					set.checks[i].check, set.checks[i].waits = overslept{set.checks[i].check}, true
+				}
+			}
+			session, _ := s.open("192.0.2.1")
+			session.Mail(Sender{Address: "a@example.org"})
+			session.Rcpt(to("u@example.net")[0])
+			time.Sleep(2 * time.Hour) // SPF has ended, and passes
+			session.HeaderField("From", " a@example.org")
+			session.EndOfHeader()
+			if r, _ := session.EndOfMessage(""); r.Verb != GoOn {
+				t.Errorf("%s: %v", how, r)
+			}
+			session.Close()
+		})
+	}
 }
