@@ -62,7 +62,7 @@ func domainOf(name string) string {
 		return name
 	}
 	if ascii, err := idna.Lookup.ToASCII(name); err == nil {
-		return ascii
+		return strings.TrimSuffix(ascii, ".") // of a full stop in another script
 	}
 	return name
 }

@@ -96,7 +96,7 @@ func cleanDomain(name string) (string, bool) {
 		if err != nil {
 			return name, false
 		}
-		name = ascii
+		name = strings.TrimSuffix(ascii, ".") // of a full stop in another script
 	}
 	return name, len(name) <= 253 && strings.Contains(name, ".") && resolve.IsHostName(name)
 }
