@@ -212,7 +212,7 @@ func (s *Session) answer(q question, r state.Result, o occasion, now time.Time) 
 	case !r.Found && q.n == 0 && s.server.overflow.lately(q.limit.Name, now):
 		r = s.readWider(q, now)
 	}
-	v := q.limit.arithmetic.Read(r, q.band, 1, now)
+	v := q.limit.arithmetic.Read(r, q.band, 1, r.At)
 	if q.n > 0 {
 		v = q.limit.arithmetic.Counted(r, q.band, q.n)
 	}

@@ -71,7 +71,8 @@ func (s *Session) greylist(w *policy.Walk) {
 		return
 	}
 	key := greylist.Key(e.Text("client.network"), domain, e.Text("sender.address"), e.Text("rcpt.address"))
-	wait, visit := s.settings.Greylist.Judge(key, s.remember([]state.Step{greylist.Look(key)})[0], s.server.now())
+	seen := s.remember([]state.Step{greylist.Look(key)})[0]
+	wait, visit := s.settings.Greylist.Judge(key, seen, seen.At)
 	s.remember(visit) // at once: it says since when the sender waits
 	s.publishMemory("greylist.wait", policy.BoolOf(wait > 0), policy.Rcpt)
 	s.publishMemory("greylist.retry", policy.StringOf(limit.Text(wait)), policy.Rcpt)

@@ -49,7 +49,7 @@ func (s *Session) countWider(q question, now time.Time) state.Result {
 		s.log.LogAttrs(context.Background(), slog.LevelError, "a limit has no room for more keys, all of which are over; wider networks count in the place of new ones",
 			slog.String("limit", q.limit.Name), slog.String("key", printable(q.key)), slog.String("id", s.id()))
 	}
-	r := state.Result{Full: true, Before: &state.Cell{}, Cell: &state.Cell{}}
+	r := state.Result{Full: true, Before: &state.Cell{}, Cell: &state.Cell{}, At: now}
 	for key := q.key; r.Full && key != state.Everybody; {
 		key = limit.Wider(key)
 		step := q.limit.arithmetic.Widen(key, q.band, q.n)
@@ -70,5 +70,5 @@ func (s *Session) readWider(q question, now time.Time) state.Result {
 			return r
 		}
 	}
-	return state.Result{Before: &state.Cell{}, Cell: &state.Cell{}}
+	return state.Result{Before: &state.Cell{}, Cell: &state.Cell{}, At: now}
 }

@@ -63,7 +63,7 @@ func (c client) Start(in *check.Input) func(context.Context) check.Outcome {
 		var findings []check.Finding
 		if ip.IsValid() {
 			results := memory.Do(ctx, now, c.appendRecalls(nil, ip))
-			own, wide := c.m.aged(results[0], now), c.m.aged(results[1], now)
+			own, wide := c.m.aged(results[0]), c.m.aged(results[1])
 			o, share = Judge(own, wide), unknownShare(*results[2].Cell)
 			findings = []check.Finding{o.finding(ip.String(), own)}
 		}
@@ -76,8 +76,8 @@ func (c client) Start(in *check.Input) func(context.Context) check.Outcome {
 }
 
 // aged gives a cell as it is worth now.
-func (m Memory) aged(r state.Result, now time.Time) state.Cell {
-	return r.Cell.Decayed(m.Rules.HalfLife, now)
+func (m Memory) aged(r state.Result) state.Cell {
+	return r.Cell.Decayed(m.Rules.HalfLife, r.At)
 }
 
 func unknownShare(c state.Cell) float64 {
@@ -167,10 +167,10 @@ func (d domains) judge(ctx context.Context, now time.Time, author string, isAuth
 	var findings []check.Finding
 	isKnown, rest := results[0].Found, results[1:]
 	for i, name := range names {
-		own, wide := d.m.aged(rest[0], now), state.Cell{}
+		own, wide := d.m.aged(rest[0]), state.Cell{}
 		if rest = rest[1:]; wider(name) != "" {
 			if rest[1].Found {
-				wide = d.m.aged(rest[0], now)
+				wide = d.m.aged(rest[0])
 			}
 			rest = rest[2:]
 		}

@@ -59,6 +59,7 @@ func (e *Embedded) Do(_ context.Context, now time.Time, steps []Step) []Result {
 	var none *Cell
 	for i := range steps {
 		out[i] = e.do(now, &steps[i])
+		out[i].At = now
 		if out[i].Cell == nil {
 			if none == nil {
 				none = &Cell{At: now, First: now}

@@ -93,4 +93,4 @@ elseif op == 'leave' then
 elseif op == 'clear' then
 	redis.call('DEL', key)
 end
-return (found and '1 ' or '0 ') .. over .. ' ' .. before .. ' ' .. pack()
+return (found and '1 ' or '0 ') .. over .. ' ' .. before .. ' ' .. pack() .. ' ' .. us(now)

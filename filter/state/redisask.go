@@ -131,7 +131,7 @@ func (r *Redis) askBorn(ctx context.Context) (time.Time, error) {
 	return time.UnixMicro(at), nil
 }
 
-// cellWords is the number of words of a cell in an answer; an answer has "found", "over" and two cells.
+// cellWords is the number of words of a cell in an answer; an answer has "found", "over", two cells and the time.
 const cellWords = 6
 
 func parseAnswer(answer *redis.Cmd) (Result, error) {
@@ -140,12 +140,22 @@ func parseAnswer(answer *redis.Cmd) (Result, error) {
 		return Result{}, err
 	}
 	words := strings.Fields(text)
-	if len(words) != 2+2*cellWords {
+	if len(words) != 2+2*cellWords+1 {
 		return Result{}, fmt.Errorf("the script answered %d words", len(words))
 	}
 	before, err1 := parseCell(words[2:])
 	after, err2 := parseCell(words[2+cellWords:])
-	return Result{Found: words[0] == "1", Over: words[1] == "1", Before: &before, Cell: &after}, errors.Join(err1, err2)
+	at, err3 := parseInstant(words[2+2*cellWords])
+	return Result{Found: words[0] == "1", Over: words[1] == "1", Before: &before, Cell: &after, At: at}, errors.Join(err1, err2, err3)
+}
+
+// parseInstant reads microseconds; 0 is no time.
+func parseInstant(word string) (time.Time, error) {
+	x, err := strconv.ParseInt(word, 10, 64)
+	if err != nil || x == 0 {
+		return time.Time{}, err
+	}
+	return time.UnixMicro(x), nil
 }
 
 func parseCell(words []string) (Cell, error) {
@@ -156,12 +166,9 @@ func parseCell(words []string) (Cell, error) {
 		return x
 	}
 	instant := func(word string) time.Time {
-		x, err := strconv.ParseInt(word, 10, 64)
+		x, err := parseInstant(word)
 		wrong = errors.Join(wrong, err)
-		if x == 0 {
-			return time.Time{}
-		}
-		return time.UnixMicro(x)
+		return x
 	}
 	return Cell{
 		A: decimal(words[0]), B: decimal(words[1]),

@@ -81,11 +81,12 @@ type Step struct {
 
 // Result is the outcome of a step.
 type Result struct {
-	Found  bool  // the key was there
-	Over   bool  // Leak: N did not fit, or the limit is latched
-	Full   bool  // the table has no room for a new key, and none to forget
-	Before *Cell // as it was, drained or decayed to now
-	Cell   *Cell // as it is now; like Before it is there always, and shared: never change them
+	Found  bool      // the key was there
+	Over   bool      // Leak: N did not fit, or the limit is latched
+	Full   bool      // the table has no room for a new key, and none to forget
+	Before *Cell     // as it was, drained or decayed to now
+	Cell   *Cell     // as it is now; like Before it is there always, and shared: never change them
+	At     time.Time // when that was, by the clock that the times of the cell are of: a shared store has its own
 }
 
 // Everybody is the key that always finds room, of each table: what counts when nothing narrower can.
