@@ -75,16 +75,17 @@ func (h *Handler) Mail(_ context.Context, from, _ string, m milter.Macros) milte
 	defer h.server.measureStage(policy.Mail, time.Now())
 	h.readTLS(m)
 	h.session.probeMacros(m)
-	return encode(h.session.Mail(Sender{Address: from, Resolved: m.Get("{mail_addr}"), User: m.Get("{auth_authen}"), Method: m.Get("{auth_type}"), QueueID: m.Get("i"), TLS: h.tls}))
+	resolved := m.Get("{mail_addr}")
+	return encode(h.session.Mail(Sender{Address: pathOf(from, resolved), Resolved: resolved, User: m.Get("{auth_authen}"), Method: m.Get("{auth_type}"), QueueID: m.Get("i"), TLS: h.tls}))
 }
 
 // Rcpt implements milter.Handler.
 func (h *Handler) Rcpt(_ context.Context, to, _ string, m milter.Macros) milter.Response {
 	defer h.server.measureStage(policy.Rcpt, time.Now())
 	h.session.probeMacros(m)
-	return encode(h.session.Rcpt(Recipient{
-		Address: to, Resolved: m.Get("{rcpt_addr}"), Mailer: m.Get("{rcpt_mailer}"), Host: m.Get("{rcpt_host}"),
-	}))
+	r := Recipient{Resolved: m.Get("{rcpt_addr}"), Mailer: m.Get("{rcpt_mailer}"), Host: m.Get("{rcpt_host}")}
+	r.Address = pathOf(to, r.Resolved)
+	return encode(h.session.Rcpt(r))
 }
 
 // Header implements milter.Handler.

@@ -24,7 +24,7 @@ type TLS struct {
 
 // Sender is what the MTA says at MAIL FROM.
 type Sender struct {
-	Address  string // as typed, without brackets, "" for the null sender
+	Address  string // as pathOf gives it, "" for the null sender
 	Resolved string // {mail_addr}: the address that the MTA made of it (Sendmail: of a local user only the name)
 	User     string // login, "" without
 	Method   string // how the user logged in
@@ -42,7 +42,7 @@ func (f Sender) whole() string {
 
 // Recipient is what the MTA says at RCPT TO.
 type Recipient struct {
-	Address  string // as typed, without brackets
+	Address  string // as pathOf gives it
 	Resolved string // {rcpt_addr}: the address that the MTA made of it (Sendmail: of a local user only the name); for a refused one the MTA's text
 	Mailer   string // {rcpt_mailer}: "error" for a refused one, and for accepted ones of virtual alias domains
 	Host     string // {rcpt_host}: for a refused one nothing but its enhanced code

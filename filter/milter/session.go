@@ -164,6 +164,9 @@ func readClient(data []byte) (Client, error) {
 	if c.Family == "unix" {
 		return c, nil
 	}
+	if c.Address == "unknown" { // Postfix: the family of the connection, and an address that XCLIENT or a proxy did not tell
+		return Client{Host: c.Host, Family: "unknown"}, nil
+	}
 	addr := c.Addr()
 	if !addr.IsValid() || c.Family == "tcp4" && !addr.Is4() {
 		return c, fmt.Errorf("a client of family %s with the address %q", c.Family, c.Address)
@@ -272,6 +275,10 @@ func (s *session) inMessage(code byte, data []byte) error {
 		s.conn.macros.from(macrosOther)
 		s.acknowledge(quietBody)
 	default:
+		if len(data) > 0 { // the end may bring the last bytes, as libmilter takes them
+			s.event = "body"
+			s.handler.Body(data)
+		}
 		s.endOfMessage()
 	}
 	return nil

@@ -63,6 +63,38 @@ func TestH8H9(t *testing.T) {
 	}
 }
 
+// TestClientWithoutAddress: Postfix says "unknown" where XCLIENT told it of no address, under the family of the connection (seen with 3.7.11).
+func TestClientWithoutAddress(t *testing.T) {
+	for _, family := range []string{"4", "6"} {
+		r := &recorder{}
+		address, _ := serve(t, Config{}, func() Handler { return r })
+		c := dialRaw(t, address)
+		c.negotiate(t, 6)
+		c.send('C', "unknown\x00"+family+"\x00\x00unknown\x00")
+		if got := c.read(); got != "c" || r.seen() != "connect invalid IP " {
+			t.Errorf("family %s: %q, %s", family, got, r.seen())
+		}
+	}
+}
+
+// TestEndWithBody: the end of a message may bring the last bytes of its body, as the protocol has it and libmilter takes them.
+func TestEndWithBody(t *testing.T) {
+	r := &recorder{}
+	address, _ := serve(t, Config{}, func() Handler { return r })
+	c := dialRaw(t, address)
+	c.negotiate(t, 6)
+	c.send('C', connectData)
+	c.read()
+	c.send('M', "<a@example.org>\x00")
+	c.read()
+	c.send('B', "first\r\n")
+	c.send('E', "last\r\n")
+	c.read()
+	if got := r.seen(); !strings.HasSuffix(got, "body 7; body 6; eom") {
+		t.Error(got)
+	}
+}
+
 // TestH13: a field with a NUL in it does not end the session, and the handler gets every byte.
 func TestH13(t *testing.T) {
 	r := &recorder{}
