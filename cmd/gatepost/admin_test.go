@@ -223,6 +223,17 @@ func shows(t *testing.T, dir, want string) bool {
 	return false
 }
 
+// TestDirectoryIsHeld: a second daemon over the same memory and history does not start, and says why.
+func TestDirectoryIsHeld(t *testing.T) {
+	dir, other := startDaemon(t), t.TempDir()
+	text := strings.NewReplacer(dir+"/milter.sock", other+"/m.sock", dir+"/admin.sock", other+"/a.sock").Replace(fmt.Sprintf(adminPolicy, dir))
+	write(t, filepath.Join(other, "policy.toml"), text)
+	status, out := talk(t, other, "serve")
+	if want := "server.directory " + dir + "/state is in use by another gatepost serve"; status != exitUse || !strings.Contains(out, want) {
+		t.Errorf("exit status %d\n%s\nwant %q", status, out, want)
+	}
+}
+
 // TestNoneToName: where the policy has no list and no limit, that is said.
 func TestNoneToName(t *testing.T) {
 	dir := startDaemonWith(t, func(dir string) string {

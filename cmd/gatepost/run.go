@@ -77,6 +77,11 @@ func runDaemon(ctx context.Context, path string, logs io.Writer) error {
 	if err := ensureDirectory(file.Server.Directory); err != nil {
 		return err
 	}
+	held, err := holdDirectory(file.Server.Directory)
+	if err != nil {
+		return err
+	}
+	defer held.Close()
 	d := &daemon{path: path, directory: file.Server.Directory, file: file, since: time.Now(), looked: time.Now().Round(0), bound: memoryBound("/"), reloads: make(chan chan error), beats: make(chan struct{})}
 	if d.logs, d.log, err = openLog(logs, file); err != nil {
 		return err
@@ -346,17 +351,4 @@ func listen(endpoints []policyfile.Endpoint) ([]net.Listener, error) {
 		out = append(out, l)
 	}
 	return out, nil
-}
-
-// ensureDirectory makes the state directory and proves that it can be written.
-func ensureDirectory(path string) error {
-	if err := os.MkdirAll(path, 0o750); err != nil {
-		return fmt.Errorf("server.directory %s cannot be made: %w; make it and give it to the user that runs gatepost", path, err)
-	}
-	probe, err := os.CreateTemp(path, ".probe-")
-	if err != nil {
-		return fmt.Errorf("server.directory %s cannot be written: %w; give it to the user that runs gatepost", path, errors.Unwrap(err))
-	}
-	probe.Close()
-	return os.Remove(filepath.Clean(probe.Name()))
 }
