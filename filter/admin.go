@@ -59,7 +59,7 @@ func (s *Server) ResetLimit(ctx context.Context, name, key string) (bool, error)
 	if _, err := s.limitNamed(name); err != nil {
 		return false, err
 	}
-	table, key := limit.Table(name), strings.ToLower(key)
+	table, key := limit.Table(name), limit.Host(strings.ToLower(key))
 	results := s.store.Do(ctx, s.now(), []state.Step{{Op: state.Read, Table: table, Key: key}, {Op: state.Clear, Table: table, Key: key}})
 	return results[0].Found, nil
 }

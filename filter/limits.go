@@ -301,6 +301,9 @@ func (s *Session) plainKey(l *boundLimit) string {
 	values := make([]string, len(l.perIDs))
 	for i, id := range l.perIDs {
 		values[i] = e.TextID(id)
+		if l.Per[i] == "client.ip" {
+			values[i] = limit.Host(values[i])
+		}
 		if s.msg != nil {
 			values[i] = s.msg.from.counted(l.Per[i], values[i])
 		}

@@ -157,6 +157,15 @@ func Wider(key string) string {
 	return state.Everybody
 }
 
+// Host gives an address as it stands in keys: of IPv6 its /64, for a host has as many addresses as it likes within one (RFC 4291 2.5.1).
+func Host(ip string) string {
+	addr, err := netip.ParseAddr(ip)
+	if err != nil || !addr.Is6() {
+		return ip
+	}
+	return netip.PrefixFrom(addr, 64).Masked().String()
+}
+
 // Key joins the values of the facts that make a key; "" when one of them is empty: then nobody is counted. A sender cannot write the bar that
 // stands between two values: "a|b" and "c" is another key than "a" and "b|c".
 func Key(values []string) string {

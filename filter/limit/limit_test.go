@@ -122,6 +122,11 @@ func TestBands(t *testing.T) {
 }
 
 func TestKeys(t *testing.T) {
+	for ip, want := range map[string]string{"192.0.2.1": "192.0.2.1", "2001:db8:0:1:2::3": "2001:db8:0:1::/64", "2001:db8::/56": "2001:db8::/56", "": "", "alice": "alice"} {
+		if got := limit.Host(ip); got != want {
+			t.Errorf("%q stands as %q in keys, want %q", ip, got, want)
+		}
+	}
 	if got := limit.Key([]string{"Alice", "192.0.2.0/24"}); got != "alice|192.0.2.0/24" {
 		t.Error(got)
 	}
