@@ -147,8 +147,10 @@ func suiteModel(t *testing.T, s *clocked) {
 		if step.Op == Read || step.Op == Clear || step.Op == Leave && !got.Found {
 			at = ended
 		}
-		if c := m[step.Table+"\x00"+step.Key]; c != nil && c.sessions == nil && !c.until.Before(began.Add(-time.Millisecond)) && !c.until.After(ended) && !got.Found {
-			c.until = time.Time{}
+		if c := m[step.Table+"\x00"+step.Key]; c != nil && c.sessions == nil && !c.until.Before(began.Add(-time.Millisecond)) && !c.until.After(ended) {
+			if c.until = at; !got.Found {
+				c.until = time.Time{}
+			}
 		}
 		found, over, a, b := m.do(step, at)
 		said = append(said, fmt.Sprintf("%v %+v", at.UnixMicro(), step))
