@@ -1,25 +1,28 @@
 package correspondent
 
 import (
+	"slices"
 	"sync"
 	"time"
 
 	"gatepost.example/filter/state"
 )
 
-// Own learns which domains are ours: those that at least a share of the last recipients had which the MTA took from strangers. One value
-// serves all sessions.
+// Own learns which domains are ours: those that at least a share of the last recipients had which the MTA took from strangers, of no domain more
+// than some: who names the same domain a thousand times, or gets most of the mail, does not push out the others. One value serves all sessions.
 type Own struct {
 	mu     sync.RWMutex
 	recent []string
 	next   int
 	counts map[string]int
+	seen   int // recipients
 }
 
-// The recipients that are remembered, and how many of them make a domain ours: 1 in 100.
+// The recipients that are remembered, how many of them make a domain ours, and how many of one domain there are at most.
 const (
 	window = 1000
 	enough = window / 100
+	most   = 2 * enough
 )
 
 // tableOwn keeps the counts over a restart.
@@ -31,7 +34,7 @@ const ownKeep = 60 * 24 * time.Hour
 // NewOwn gives what a memory remembers of own domains.
 func NewOwn(entries []state.Entry) *Own {
 	o := &Own{counts: map[string]int{}}
-	for _, e := range entries {
+	for _, e := range slices.Backward(entries) { // the largest last: of many it is they that stay
 		for range min(int(e.Cell.A), enough) {
 			o.note(e.Key)
 		}
@@ -50,13 +53,16 @@ func (o *Own) Took(domain string) []state.Step {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.note(domain)
-	if o.counts[domain] > enough && o.counts[domain]%enough != 0 {
+	if o.counts[domain] > enough && o.seen%enough != 0 {
 		return nil
 	}
 	return []state.Step{{Op: state.Touch, Table: tableOwn, Key: domain, Keep: ownKeep}}
 }
 
 func (o *Own) note(domain string) {
+	if o.seen++; o.counts[domain] == most {
+		return
+	}
 	if len(o.recent) < window {
 		o.recent = append(o.recent, domain)
 	} else {
@@ -81,7 +87,7 @@ func (o *Own) Has(domain string) bool {
 func (o *Own) Seasoned() bool {
 	o.mu.RLock()
 	defer o.mu.RUnlock()
-	return len(o.recent) == window
+	return o.seen >= window
 }
 
 // Any reports whether some domain is known to be ours, so that "not ours" says something.
