@@ -50,6 +50,28 @@ func TestHugeHeader(t *testing.T) {
 	}
 }
 
+// TestForgedWithoutEnd: an MTA is not made to remove more fields than it can, and what has more does not reach its recipient.
+func TestForgedWithoutEnd(t *testing.T) {
+	server := shippedServer(t, newKey(t))
+	for n, held := range map[int]bool{maxDeletions: false, maxDeletions + 1: true, 200_000: true} { // the last is beyond what of a header is kept
+		s := server.NewSession()
+		s.Connect(Client{Addr: netip.MustParseAddr("192.0.2.1"), Name: "mail.example.org", DaemonPort: "25", MTA: "mx.example.net"})
+		s.Helo("mail.example.org", TLS{})
+		s.Mail(Sender{Address: "a@example.org"})
+		s.Rcpt(Recipient{Address: "u@example.net", Resolved: "u@example.net", Mailer: "local"})
+		s.HeaderField("From", " a@example.org")
+		for range n {
+			s.HeaderField("Gatepost-Id", " 0000-0000")
+		}
+		s.EndOfHeader()
+		response, edits := s.EndOfMessage("4fTEST0001")
+		s.Close()
+		if response.Verb != GoOn || (edits.Hold != "") != held || len(edits.Delete) != maxDeletions || edits.Delete[maxDeletions-1].Index != 1 {
+			t.Errorf("%d fields: %v, held %q, %d deletions", n, response, edits.Hold, len(edits.Delete))
+		}
+	}
+}
+
 // BenchmarkForgedFields: time is straight in the number of fields to remove.
 func BenchmarkForgedFields(b *testing.B) {
 	server := shippedServer(b, newKey(b))

@@ -268,3 +268,15 @@ action = "discard"
 		}
 	}
 }
+
+// TestForgedWithoutEnd: fields that only we may write, more than Postfix can remove in time (it goes through the header for each), do not reach anybody.
+func TestForgedWithoutEnd(t *testing.T) {
+	setPolicy(t, acceptAll)
+	if reply := sendMail(t, good, "forger@example.org", strings.Repeat("Gatepost-Id: 0000-0000\n", 10_000)+mail("a@example.org", subject())); !strings.HasPrefix(reply, "250") {
+		t.Fatal(reply)
+	}
+	queue, err := site.Postfix.Queue(t.Context())
+	if err != nil || !regexp.MustCompile(`(?m)^[0-9A-F]+! .* forger@example\.org$`).MatchString(queue) {
+		t.Errorf("not on hold: %v\n%s", err, queue)
+	}
+}
