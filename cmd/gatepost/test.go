@@ -52,7 +52,7 @@ In a session "wait 15m" lets time pass, and "repeat 200" plays what stands befor
 often, with the number in the place of {n}.
 
 What is wanted is one line a reply or decision, STAGE [REPLY] [rule NAME] [decided STAGE],
-and lines header NAME: VALUE, no header NAME, fact NAME = VALUE. --update writes these
+and lines header NAME: VALUE, no header NAME[: VALUE], fact NAME = VALUE. --update writes these
 lines as they came: read the difference before you keep it.
 
 Exit status 0: all ended as wanted; 1: some did not; 2: a file cannot be played.`,

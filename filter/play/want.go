@@ -17,7 +17,7 @@ type Difference struct {
 // Check compares what came of a case with what it wants. It gives the differences, none when all is as wanted.
 //
 // A line that begins with a stage stands for an event; all events must be named, in their order. "header NAME: VALUE" asks for a field of
-// the last message that passed and "no header NAME" for none; "fact NAME = VALUE" asks for a fact of the last decision. In values * stands
+// the last message that passed and "no header NAME" or "no header NAME: VALUE" for none; "fact NAME = VALUE" asks for a fact of the last decision. In values * stands
 // for any text, and blanks and folds count as one blank.
 func (r *Result) Check(c *Case) []Difference {
 	var wrong []Difference
@@ -112,8 +112,14 @@ func (r *Result) checkHeader(want string) string {
 	return "header " + strings.TrimSpace(name) + ": " + strings.Join(got, " | ")
 }
 
-func (r *Result) checkNoHeader(name string) string {
-	if got := r.fieldsNamed(name); got != nil {
+// checkNoHeader understands "NAME", for no such field at all, and "NAME: VALUE", for none with such a value.
+func (r *Result) checkNoHeader(unwanted string) string {
+	name, value, valued := strings.Cut(unwanted, ":")
+	got := r.fieldsNamed(name)
+	if valued {
+		got = slices.DeleteFunc(got, func(v string) bool { return !matches(value, v) })
+	}
+	if len(got) > 0 {
 		return "header " + strings.TrimSpace(name) + ": " + strings.Join(got, " | ")
 	}
 	return ""
