@@ -135,8 +135,12 @@ func (s *Session) learn(t *transaction, whole bool) {
 	switch {
 	case s.conn.relay: // nothing is counted
 	case s.conn.role != roleMX || s.conn.trusted || t.from.User != "":
-		if t.from.User != "" && whole && !t.refused {
+		switch {
+		case t.from.User == "":
+		case whole && !t.refused:
 			s.remember(s.wrote(t)) // at once: the answer may come while the user's program still holds the session open
+		case s.settings.countsNewcomers:
+			s.remember(s.named(t))
 		}
 	default:
 		s.conn.putOff = s.appendEvidence(s.conn.putOff, t, whole)
@@ -149,6 +153,15 @@ func (s *Session) wrote(t *transaction) []state.Step {
 	var steps []state.Step
 	for _, recipient := range t.all {
 		steps = append(steps, s.settings.Correspondents.Wrote(t.from.User, recipient)...)
+	}
+	return steps
+}
+
+// named gives what is learned from one that did not go: whom the user named.
+func (s *Session) named(t *transaction) []state.Step {
+	steps := make([]state.Step, len(t.all))
+	for i, recipient := range t.all {
+		steps[i] = s.settings.Correspondents.Named(t.from.User, recipient)
 	}
 	return steps
 }

@@ -34,9 +34,15 @@ func (r Rules) Wrote(user, recipient string) []state.Step {
 		steps = append(steps, state.Step{Op: state.Touch, Table: TableDomain, Key: domain, Keep: r.Keep})
 	}
 	if user != "" {
-		steps = append(steps, state.Step{Op: state.Touch, Table: TableUser, Key: userKey(user, address), Keep: r.Keep})
+		steps = append(steps, r.Named(user, recipient))
 	}
 	return steps
+}
+
+// Named gives the step that notes that a user named a recipient that was taken. Where the message then does not go, nobody is a correspondent,
+// but who tries again names nobody for the first time.
+func (r Rules) Named(user, recipient string) state.Step {
+	return state.Step{Op: state.Touch, Table: TableUser, Key: userKey(user, recipient), Keep: r.Keep}
 }
 
 // LookUser gives the step that tells whether a user wrote to a recipient before.

@@ -169,7 +169,10 @@ func Host(ip string) string {
 // Key joins the values of the facts that make a key; "" when one of them is empty: then nobody is counted. A sender cannot write the bar that
 // stands between two values: "a|b" and "c" is another key than "a" and "b|c".
 func Key(values []string) string {
-	if len(values) == 1 {
+	switch {
+	case len(values) == 1 && values[0] == state.Everybody: // who calls himself so is not everybody
+		return "%2a"
+	case len(values) == 1:
 		return strings.ToLower(values[0])
 	}
 	parts := make([]string, len(values))
