@@ -3,6 +3,7 @@ package dnsbl
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -97,7 +98,8 @@ func (d *dnsbl) subjects(in *check.Input) []string {
 	case AuthorDomain:
 		text = in.Author.Domain
 	}
-	if text == "" || strings.HasPrefix(text, "[") {
+	// Lists of domains have a code for who asks about an address, and none that lists it.
+	if _, err := netip.ParseAddr(text); text == "" || strings.HasPrefix(text, "[") || err == nil && d.subject != ClientIP {
 		return nil
 	}
 	return []string{text}

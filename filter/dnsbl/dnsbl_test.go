@@ -125,6 +125,12 @@ func TestEverySubject(t *testing.T) {
 		}
 	}
 	empty := &check.Input{Resolver: in.Resolver, Helo: "[192.0.2.1]", Findings: func(context.Context, string) []check.Finding { return nil }}
+	bare := &check.Input{Resolver: in.Resolver, Helo: "192.0.2.1", SenderDomain: "192.0.2.1"} // a list of domains has no addresses
+	for _, c := range dnsbl.Checks([]dnsbl.List{list(dnsbl.HeloName), list(dnsbl.SenderDomain)}, nil)[1:3] {
+		if out := c.Start(bare)(context.Background()); len(out.Findings) != 0 {
+			t.Errorf("%s asks about an address: %+v", c.Name(), out)
+		}
+	}
 	for _, c := range dnsbl.Checks([]dnsbl.List{list(dnsbl.ClientIP), list(dnsbl.HeloName), list(dnsbl.SenderDomain), list(dnsbl.AuthorDomain), list(dnsbl.DKIMDomains)}, nil) {
 		if out := c.Start(empty)(context.Background()); len(out.Findings) != 0 || out.Facts[0].Value != policy.IntOf(0) {
 			t.Errorf("%s with nothing to ask about: %+v", c.Name(), out)
