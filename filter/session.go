@@ -132,6 +132,11 @@ func (s *Session) Helo(name string, tls TLS) Response {
 func (s *Session) Mail(from Sender) Response {
 	s.Abort()
 	c := s.conn
+	if c.trail.helo == 0 { // smtpd_helo_required = no: what nobody said is empty, and no rule waits for it any more
+		if r := s.Helo("", TLS{}); r.Verb == Refuse {
+			return r
+		}
+	}
 	if from.TLS == (TLS{}) {
 		from.TLS = c.tls
 	}

@@ -74,3 +74,21 @@ func TestClientWithoutAddress(t *testing.T) {
 		t.Errorf("the message has not been judged:\n%s", header)
 	}
 }
+
+// TestWithoutGreeting: Postfix takes mail of clients that say neither HELO nor EHLO; rules that ask for it do not make those below them wait.
+func TestWithoutGreeting(t *testing.T) {
+	setPolicy(t, rule(`helo.name == "liar.example" || sender.local == "b"`, "550 5.7.1 [{helo.name}]", ""))
+	c, err := Dial(site.Postfix.SMTP)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	want(t, c, "MAIL FROM:<b@example.org>", "250")
+	want(t, c, "RCPT TO:<u@example.net>", "550 5.7.1 [-] (id ")
+	want(t, c, "RSET", "250")
+	want(t, c, "MAIL FROM:<a@example.org>", "250")
+	want(t, c, "RCPT TO:<u@example.net>", "250")
+	want(t, c, "HELO liar.example", "250")
+	want(t, c, "MAIL FROM:<a@example.org>", "250")
+	want(t, c, "RCPT TO:<u@example.net>", "550 5.7.1 [liar.example] (id ")
+}
