@@ -99,7 +99,7 @@ func (e *Embedded) do(now time.Time, s *Step) Result {
 	case r.Found:
 		at.Cell = r.Cell
 		p.touched(k, s)
-	case !p.room(e.most, k, s, now):
+	case !p.room(e.most, k, s, r.Cell, now):
 		r.Full = true
 	default:
 		k.key = strings.Clone(k.key) // it may be a part of a whole header field
@@ -136,13 +136,16 @@ func (c *Cell) says() float64 {
 	return c.A + c.B
 }
 
-// sample is how many cells are looked at to find one to forget.
-const sample = 32
+// sample is how many cells are looked at to find one to forget, and mostSample how many where none of them says as little as the new one.
+const (
+	sample     = 32
+	mostSample = 8 * sample
+)
 
 // room makes place for the new cell of a step: what has expired goes first, then, among a few at random, what says least, of the same table
 // where there is one: who floods a table forgets its own keys, and not whom our users write to. It reports false when none of them
 // may go: latched limits stay, and the buckets of a limit that are over stay for a new key of it, but not for a wider one.
-func (p *part) room(most int, new cellKey, s *Step, now time.Time) bool {
+func (p *part) room(most int, new cellKey, s *Step, cell *Cell, now time.Time) bool {
 	if len(p.cells) < most || new.key == Everybody {
 		return true
 	}
@@ -150,7 +153,8 @@ func (p *part) room(most int, new cellKey, s *Step, now time.Time) bool {
 	var leastCell *Cell
 	looked, table, held := 0, new.table, false
 	for k, c := range p.cells {
-		if looked++; looked > sample {
+		suits := leastCell != nil && least.table == table && leastCell.says() <= cell.says()
+		if looked++; looked > sample && suits || looked > mostSample {
 			break
 		}
 		if now.After(c.Until) {

@@ -301,3 +301,27 @@ func TestKeyOfAField(t *testing.T) {
 	}
 	runtime.KeepAlive(e)
 }
+
+// TestStrangersForgetStrangers: many more strangers than there is room for, each with one bad message, push out each other and not those of whom more
+// is known, nor whom our users write to.
+func TestStrangersForgetStrangers(t *testing.T) {
+	now := time.Unix(1_700_000_000, 0)
+	e := NewEmbedded(16_000, now)
+	const keep, good = 140 * 24 * time.Hour, 1000
+	do := func(steps ...Step) { e.Do(context.Background(), now, steps) }
+	for i := range good {
+		key := fmt.Sprint("good", i)
+		do(Step{Op: Touch, Table: "correspondent:address", Key: key, Keep: keep}, Step{Op: Weigh, Table: "reputation:ip", Key: key, A: 5, HalfLife: keep},
+			Step{Op: Weigh, Table: "recipients", Key: key, A: 5, HalfLife: keep})
+	}
+	for i := range 60_000 {
+		key := fmt.Sprint("x", i)
+		do(Step{Op: Leak, Table: "limit:messages", Key: key, N: 1, Rate: 1, Burst: 600}, Step{Op: Weigh, Table: "reputation:ip", Key: key, B: 0.5, HalfLife: keep},
+			Step{Op: Weigh, Table: "reputation:network", Key: key, B: 0.5, HalfLife: keep}, Step{Op: Weigh, Table: "recipients", Key: key, B: 1, HalfLife: keep})
+	}
+	for _, table := range []string{"correspondent:address", "reputation:ip", "recipients"} {
+		if entries, _ := e.Entries(context.Background(), now, table, "good", good); len(entries) < good*9/10 {
+			t.Errorf("of %d in table %s %d are left", good, table, len(entries))
+		}
+	}
+}
