@@ -1,6 +1,9 @@
 package filter
 
-import "strings"
+import (
+	"bytes"
+	"strings"
+)
 
 // This file reads the argument of MAIL FROM and RCPT TO as mail servers do. Postfix, unless strict_rfc821_envelopes is set, and Sendmail take far more
 // than RFC 5321 4.1.2 allows, and send the milter what the client wrote: <<a@example.org>>, <a@example.org(a comment)>,
@@ -29,16 +32,14 @@ func pathOf(typed, resolved string) string {
 		return typed
 	}
 	// Only a domain that was written: the MTA resolves a%other.example@example.net to a@other.example, and keeps the former as the sender.
-	if _, domain := splitAddress(resolved); strings.Contains(strings.ToLower(withoutBlanks.Replace(bare)), "@"+strings.ToLower(domain)) {
+	if _, domain := splitAddress(resolved); strings.Contains(strings.ToLower(bare), "@"+strings.ToLower(domain)) {
 		return resolved
 	}
 	return typed
 }
 
-var withoutBlanks = strings.NewReplacer(" ", "", "\t", "")
-
-// barePath removes a source route (RFC 5321 appendix C), comments, angle brackets and blanks around. What stands in quotes or in an address literal
-// stays, and what has no end ends with the text.
+// barePath removes a source route (RFC 5321 appendix C), comments, angle brackets, and blanks around and beside @ and dots. What stands in
+// quotes or in an address literal stays, and what has no end ends with the text.
 func barePath(typed string) string {
 	if strings.HasPrefix(typed, "@") {
 		if _, behind, found := strings.Cut(typed, ":"); found {
@@ -76,10 +77,14 @@ func barePath(typed string) string {
 			closing = '"'
 		case c == '[':
 			closing = ']'
+		case c == '@' || c == '.':
+			out = bytes.TrimRight(out, " \t")
+		case (c == ' ' || c == '\t') && (len(out) == 0 || out[len(out)-1] == '@' || out[len(out)-1] == '.'):
+			continue
 		}
 		out = append(out, typed[i])
 	}
-	return strings.Trim(string(out), " \t")
+	return string(bytes.TrimRight(out, " \t"))
 }
 
 // isMailbox reports whether a text is a local part and a domain (RFC 5321 4.1.2, RFC 6531 3.3), with dots wherever they stand.

@@ -28,7 +28,9 @@ func TestPath(t *testing.T) {
 		{"a@[192.0.2.1]", "a@[192.0.2.1]", "a@[192.0.2.1]"},
 		{"a@[IPv6:2001:db8::1]", "", "a@[IPv6:2001:db8::1]"},
 		{"jos\u00e9@ex\u00e4mple.example", "", "jos\u00e9@ex\u00e4mple.example"},
-		{"a @ example.org", "a@example.org", "a@example.org"},
+		{" a @ example . org ", "a", "a@example.org"}, // Sendmail, of one of its own
+		{`"a " @ example.org`, "", `"a "@example.org`},
+		{"a b@example.org", "", "a b@example.org"},
 		{"a@example.org,", "a@example.org", "a@example.org"},
 		{"x@y.example@example.org", `"x@y.example"@example.org`, `"x@y.example"@example.org`},
 		{`a\@b.example@example.org`, `"a@b.example"@example.org`, `"a@b.example"@example.org`},
