@@ -104,7 +104,7 @@ func (d *daemon) changeList(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	same := func(l policyfile.ListLine) bool { return strings.EqualFold(l.Entry, entry) }
+	same := func(l policyfile.ListLine) bool { return l.Entry != "" && policyfile.SameEntry(l.Entry, entry) }
 	found := slices.ContainsFunc(before, same)
 	after := slices.DeleteFunc(slices.Clone(before), same)
 	if r.FormValue("op") == "add" {

@@ -270,12 +270,37 @@ func (f *File) withTables() policy.Source {
 
 // Entry gives an entry of a list in the form in which facts are compared with it, or says why it can be none.
 func Entry(text string) (string, error) {
+	if strings.HasPrefix(text, filePrefix) {
+		return "", fmt.Errorf("%q is a file, and a file of a list names no other; name it in the policy", text)
+	}
 	clean, err := entry(text)
 	if err == nil {
 		_, wrong := policy.NewList([]string{clean}, newNetworks())
 		err = wrong[0]
 	}
 	return clean, err
+}
+
+// SameEntry reports whether two entries are one in two writings: 192.0.2.1 and 192.0.2.1/32, 2001:DB8:0::1 and 2001:db8::1, bücher.example and
+// xn--bcher-kva.example, alice and user:alice.
+func SameEntry(a, b string) bool {
+	kindA, plainA := plainEntry(a)
+	kindB, plainB := plainEntry(b)
+	return kindA == kindB && plainA == plainB
+}
+
+func plainEntry(text string) (policy.Kind, string) {
+	if clean, err := Entry(text); err == nil {
+		text = clean
+	}
+	kind, plain := policy.KindOf(text), strings.ToLower(text)
+	switch network, err := network(plain); {
+	case kind == policy.KindUser:
+		plain = strings.TrimPrefix(plain, "user:")
+	case kind == policy.KindIP && err == nil:
+		plain = network.String()
+	}
+	return kind, plain
 }
 
 // ListLine is one line of a list's file: an entry, and in its comment until when it holds and why.

@@ -168,3 +168,23 @@ func TestEditors(t *testing.T) {
 		}
 	}
 }
+
+// TestSameEntry: an entry is removed however it was written when it was added.
+func TestSameEntry(t *testing.T) {
+	for _, pair := range [][2]string{
+		{"192.0.2.1", "192.0.2.1/32"}, {"192.0.2.1", "::ffff:192.0.2.1"}, {"2001:DB8:0::1", "2001:db8::1"}, {"2001:db8::/32", "2001:0DB8::/32"},
+		{"b\u00fccher.example", "xn--bcher-kva.example"}, {".Example.org", ".example.ORG"}, {"A@b\u00fccher.example", "a@xn--bcher-kva.example"}, {"Alice", "user:alice"},
+	} {
+		if !SameEntry(pair[0], pair[1]) || !SameEntry(pair[1], pair[0]) {
+			t.Errorf("%s is not %s", pair[0], pair[1])
+		}
+	}
+	for _, pair := range [][2]string{{"192.0.2.0", "192.0.2.0/24"}, {"example.org", ".example.org"}, {"user:192.0.2.1", "192.0.2.1"}, {"user:a@b.example", "a@b.example"}, {"2001:db8::", "2001:db8::/64"}} {
+		if SameEntry(pair[0], pair[1]) {
+			t.Errorf("%s is %s", pair[0], pair[1])
+		}
+	}
+	if _, err := Entry("file:/etc/gatepost/more"); err == nil {
+		t.Error("a file of a list names another, which nobody reads")
+	}
+}
