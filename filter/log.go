@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"strings"
 	"time"
+	"unicode"
 
 	"gatepost.example/filter/check"
 	"gatepost.example/policy"
@@ -191,18 +192,22 @@ func printable(text string) string {
 	return Visible(text)
 }
 
-// Visible makes a sender's text safe to print in one line: control characters become question marks.
+// Visible makes a sender's text safe to print in one line: what Hidden tells becomes question marks.
 func Visible(text string) string {
 	if isPlain(text) {
 		return text
 	}
 	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || (r >= 0x80 && r < 0xa0) || r == 0x2028 || r == 0x2029 {
+		if Hidden(r) {
 			return '?'
 		}
 		return r
 	}, text)
 }
+
+// Hidden reports whether a character does not show as itself but does something to a terminal or to the text around it: control characters, those that
+// turn the direction of a line or have no width, and separators of lines (Cc, Cf, Zl and Zp of Unicode).
+func Hidden(r rune) bool { return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) }
 
 // isPlain reports whether a text is printable ASCII, as nearly all are.
 func isPlain(text string) bool {

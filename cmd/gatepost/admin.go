@@ -129,12 +129,9 @@ type lessons struct {
 	Lessons    []filter.Lesson
 }
 
-// maxBody bounds what a command may send.
-const maxBody = 16 << 20
-
 func (d *daemon) learn(r *http.Request) (any, error) {
 	var l lessons
-	if err := json.NewDecoder(http.MaxBytesReader(nil, r.Body, maxBody)).Decode(&l); err != nil {
+	if err := json.NewDecoder(r.Body).Decode(&l); err != nil {
 		return nil, err
 	}
 	return d.filter.Learn(r.Context(), l.Lessons, l.Spam, l.Undo), nil

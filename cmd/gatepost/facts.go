@@ -1,9 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -100,8 +103,30 @@ func printFactsJSON(c *cobra.Command) error {
 
 // printJSON prints a value as indented JSON.
 func printJSON(c *cobra.Command, value any) error {
-	e := json.NewEncoder(c.OutOrStdout())
+	var text bytes.Buffer
+	e := json.NewEncoder(&text)
 	e.SetIndent("", "  ")
 	e.SetEscapeHTML(false)
-	return e.Encode(value)
+	if err := e.Encode(value); err != nil {
+		return err
+	}
+	_, err := c.OutOrStdout().Write(escapeHidden(text.Bytes()))
+	return err
+}
+
+// escapeHidden escapes what JSON leaves as it is and a terminal obeys, as U+009B, or turns a line by. It stands in texts only, and they stay the same.
+func escapeHidden(text []byte) []byte {
+	out := make([]byte, 0, len(text))
+	for len(text) > 0 {
+		r, size := utf8.DecodeRune(text)
+		if r >= 0x7f && filter.Hidden(r) {
+			for _, unit := range utf16.AppendRune(nil, r) {
+				out = fmt.Appendf(out, `\u%04x`, unit)
+			}
+		} else {
+			out = append(out, text[:size]...)
+		}
+		text = text[size:]
+	}
+	return out
 }

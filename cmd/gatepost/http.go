@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/net/netutil"
+
 	"gatepost.example/cmd/gatepost/page"
 	"gatepost.example/filter/metric"
 	"gatepost.example/filter/resolve"
@@ -36,10 +38,17 @@ func (d *daemon) serveHTTP(ctx context.Context, listener net.Listener) {
 	d.serveWeb(ctx, listener, d.httpRoutes(), "health and metrics are not served any more")
 }
 
+// maxWeb is how many connections for HTTP there are at a time, others wait: whoever opens thousands takes no descriptor that a mail needs. maxBody bounds
+// what one request may send.
+const (
+	maxWeb  = 50
+	maxBody = 16 << 20
+)
+
 // serveWeb serves HTTP until ctx ends. lost is what the log says when it ends before.
 func (d *daemon) serveWeb(ctx context.Context, listener net.Listener, routes http.Handler, lost string) {
 	server := &http.Server{
-		Handler:     http.TimeoutHandler(routes, adminTime, "the daemon did not answer in time"),
+		Handler:     http.TimeoutHandler(http.MaxBytesHandler(routes, maxBody), adminTime, "the daemon did not answer in time"),
 		ReadTimeout: adminTime, WriteTimeout: 2 * adminTime, IdleTimeout: time.Minute, MaxHeaderBytes: 1 << 16,
 		ErrorLog: slog.NewLogLogger(d.log.Handler(), slog.LevelWarn),
 	}
@@ -49,7 +58,7 @@ func (d *daemon) serveWeb(ctx context.Context, listener net.Listener, routes htt
 		<-ctx.Done()
 		server.Close()
 	}()
-	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+	if err := server.Serve(netutil.LimitListener(listener, maxWeb)); !errors.Is(err, http.ErrServerClosed) {
 		d.log.Error(lost, "address", listener.Addr().String(), "error", err.Error())
 	}
 	<-done

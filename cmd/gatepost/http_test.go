@@ -1,15 +1,18 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -93,5 +96,78 @@ func TestHealthAndMetrics(t *testing.T) {
 	}
 	if status, _ = get(t, "http://"+address+"/status"); status != http.StatusNotFound {
 		t.Errorf("/status over http: %d, want 404: what commands ask is not for everybody", status)
+	}
+}
+
+// counted counts how many of the connections that it accepted are open.
+type counted struct {
+	net.Listener
+	mu                sync.Mutex
+	open, most, taken int
+}
+
+func (c *counted) Accept() (net.Conn, error) {
+	conn, err := c.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.open, c.taken = c.open+1, c.taken+1
+	c.most = max(c.most, c.open)
+	return &countedConn{Conn: conn, of: c}, nil
+}
+
+type countedConn struct {
+	net.Conn
+	once sync.Once
+	of   *counted
+}
+
+func (c *countedConn) Close() error {
+	c.once.Do(func() {
+		c.of.mu.Lock()
+		defer c.of.mu.Unlock()
+		c.of.open--
+	})
+	return c.Conn.Close()
+}
+
+// TestManyAskOverHTTP: whoever opens many connections takes no more descriptors than a few, and all are answered in their turn.
+func TestManyAskOverHTTP(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &counted{Listener: l}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		(&daemon{log: slog.New(slog.DiscardHandler)}).serveWeb(ctx, c, http.NotFoundHandler(), "")
+	}()
+	defer func() { cancel(); <-ended }()
+	const many = 3 * maxWeb
+	conns := make([]net.Conn, many)
+	for i := range conns {
+		if conns[i], err = net.Dial("tcp", l.Addr().String()); err != nil {
+			t.Fatal(err)
+		}
+		defer conns[i].Close()
+		if _, err := io.WriteString(conns[i], "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, conn := range conns {
+		answer, err := bufio.NewReader(conn).ReadString('\n')
+		if err != nil || !strings.Contains(answer, "404") {
+			t.Fatalf("connection %d: %q, %v", i, answer, err)
+		}
+		conn.Close()
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.most > maxWeb || c.taken != many {
+		t.Errorf("%d of %d connections were open at one time, %d taken; want at most %d", c.most, many, c.taken, maxWeb)
 	}
 }

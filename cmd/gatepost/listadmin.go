@@ -65,7 +65,7 @@ func listNamed(file *policyfile.File, name string) ([]string, error) {
 }
 
 func readList(path string) ([]policyfile.ListLine, error) {
-	text, err := os.ReadFile(path)
+	text, err := policyfile.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

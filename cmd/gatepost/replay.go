@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 	"runtime"
 	"runtime/debug"
 	"strconv"
@@ -141,7 +140,7 @@ func (o *replayOptions) under(ctx context.Context, r *history.Reader, args []str
 		if err != nil {
 			return nil, err
 		}
-		hidden, err := withHidden(file.Name, []byte(file.Text), o.where.key(), policyfile.Reading{Now: time.Now(), File: os.ReadFile})
+		hidden, err := withHidden(file.Name, []byte(file.Text), o.where.key(), policyfile.Reading{Now: time.Now(), File: policyfile.ReadFile})
 		if err != nil {
 			return nil, err
 		}

@@ -84,7 +84,7 @@ Exit status 0: all ended as wanted; 1: some did not; 2: a file cannot be played.
 
 // readIfThere gives a file, and nothing where there is none: cases are played on other machines too.
 func readIfThere(path string) ([]byte, error) {
-	text, err := os.ReadFile(path)
+	text, err := policyfile.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

@@ -283,7 +283,7 @@ func (t *mailTry) teachAlone(ctx context.Context) (int, error) {
 // learnWritten is the daemon's side of teach.
 func (d *daemon) learnWritten(r *http.Request) (any, error) {
 	var all []filter.Written
-	if err := json.NewDecoder(http.MaxBytesReader(nil, r.Body, maxBody)).Decode(&all); err != nil {
+	if err := json.NewDecoder(r.Body).Decode(&all); err != nil {
 		return nil, err
 	}
 	return d.filter.LearnWritten(r.Context(), all), nil

@@ -6,6 +6,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"gatepost.example/filter"
 )
 
 // Bounds of what is shown of a header.
@@ -23,7 +25,7 @@ func Visible(text string) string {
 		switch {
 		case r == '\n' || r == '\t':
 			return r
-		case r < ' ' || r >= 0x7f && r < 0xa0 || r == 0x2028 || r == 0x2029 || r >= 0x202a && r <= 0x202e:
+		case filter.Hidden(r):
 			return '?'
 		}
 		return r

@@ -36,7 +36,7 @@ func Load(path string, vocabulary *policy.Vocabulary) (*File, error) {
 
 // LoadText does what Load does with a text that is to stand in the file.
 func LoadText(path string, text []byte, vocabulary *policy.Vocabulary) (*File, error) {
-	return ParseWith(path, text, vocabulary, Reading{Now: time.Now(), File: readFile})
+	return ParseWith(path, text, vocabulary, Reading{Now: time.Now(), File: ReadFile})
 }
 
 // Parse reads the text of a policy file over the facts of vocabulary; name is what errors call the file. The error is always an

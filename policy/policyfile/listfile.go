@@ -3,10 +3,12 @@ package policyfile
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/gaissmai/bart"
@@ -29,16 +31,27 @@ type Reading struct {
 // maxListFile bounds a file that a list names, in bytes: some millions of networks fit.
 const maxListFile = 64 << 20
 
-// readFile gives a file that a list names.
-func readFile(path string) ([]byte, error) {
-	info, err := os.Stat(path)
+// ReadFile gives a file that a list names. It is for files that others than root may write: a pipe or a device in its place is an error, and holds nobody up.
+func ReadFile(path string) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe that nobody writes would keep the daemon
 	if err != nil {
 		return nil, err
 	}
-	if info.Size() > maxListFile {
+	defer f.Close()
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular():
+		return nil, errors.New("it is no file of text but a folder, a pipe or a device")
+	case info.Size() > maxListFile:
 		return nil, fmt.Errorf("it has %d bytes; at most %d are read", info.Size(), maxListFile)
 	}
-	return os.ReadFile(path)
+	text, err := io.ReadAll(io.LimitReader(f, maxListFile+1))
+	if err == nil && len(text) > maxListFile {
+		err = fmt.Errorf("it grows; at most %d bytes are read", maxListFile)
+	}
+	return text, err
 }
 
 // Stamp tells versions of a file apart. The zero Stamp is that of a file that is not there.

@@ -188,3 +188,31 @@ func TestSameEntry(t *testing.T) {
 		t.Error("a file of a list names another, which nobody reads")
 	}
 }
+
+// TestReadFile: whoever may write the folder of a list puts something else in its place.
+func TestReadFile(t *testing.T) {
+	dir := t.TempDir()
+	pipe := filepath.Join(dir, "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	link := filepath.Join(dir, "link")
+	if err := os.Symlink("/dev/zero", link); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{pipe, link, dir} {
+		if _, err := ReadFile(path); err == nil || !strings.Contains(err.Error(), "a folder, a pipe or a device") {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+	huge := filepath.Join(dir, "huge")
+	if err := os.WriteFile(huge, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(huge, maxListFile+1); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ReadFile(huge); err == nil || !strings.Contains(err.Error(), "67108865 bytes; at most 67108864 are read") {
+		t.Errorf("a list of 64 MiB and one byte: %v", err)
+	}
+}

@@ -133,6 +133,9 @@ func (p *Page) guard(next http.Handler) http.Handler {
 			http.Error(w, "a form of another site cannot ask this page", http.StatusForbidden)
 			return
 		}
+		if r.Method != http.MethodPost {
+			r.Body = http.NoBody // FormValue would read a form in it, before anybody has logged in, and write large files of it to /tmp
+		}
 		next.ServeHTTP(w, r)
 	})
 }

@@ -228,3 +228,26 @@ func TestPlot(t *testing.T) {
 		t.Errorf("%s", svg)
 	}
 }
+
+// unread is the body of a request that nobody should read.
+type unread struct{ t *testing.T }
+
+func (u unread) Read([]byte) (int, error) {
+	u.t.Error("what a stranger sends is read")
+	return 0, io.ErrUnexpectedEOF
+}
+
+// Before anybody has logged in, no form is read: its files would be written to the disk.
+func TestStrangersSendNothing(t *testing.T) {
+	_, p, _ := served(t)
+	for _, line := range []string{"GET /login?ticket=none", "HEAD /login?ticket=none", "GET /", "GET /explain?id=A", "POST /policy", "POST /login?ticket=none", "PUT /"} {
+		method, path, _ := strings.Cut(line, " ")
+		r := httptest.NewRequest(method, "http://localhost"+path, unread{t})
+		r.Header.Set("Content-Type", "multipart/form-data; boundary=b")
+		w := httptest.NewRecorder()
+		p.Handler(func() string { return "" }).ServeHTTP(w, r)
+		if w.Code != http.StatusUnauthorized && w.Code != http.StatusMethodNotAllowed {
+			t.Errorf("%s: %d", line, w.Code)
+		}
+	}
+}
