@@ -26,7 +26,7 @@ var earlyAtoms = []string{
 	`tls.version == ""`, `auth.user != ""`, `auth.user == "anna"`, `sender.empty`, `sender.domain in list.block`, `sender.address in list.allow`, `sender.mx == "null"`, `sender.mx == "none"`,
 	`sender.correspondent`, `spf.result == "fail"`, `spf.result in ["pass", "none"]`, `spf.result == "temperror"`,
 	`rcpt.local == "postmaster"`, `rcpt.domain == "example.net"`, `rcpt.address in list.allow`, `rcpt.count > 2`, `rcpt.local.startsWith("u")`,
-	`memory.settled`, `over.messages`, `over.boxes`, `over.strangers`, `over.open`, `over.connections`, `over.harvest`, `odd >= 2`,
+	`memory.settled`, `over.messages`, `over.boxes`, `over.strangers`, `over.open`, `over.connections`, `over.harvest`, `over.domains`, `over.greeted`, `odd >= 2`,
 }
 
 var lateAtoms = []string{
@@ -56,8 +56,12 @@ weight = { "127.0.0.2" = 4, "127.0.0.4" = 2 }
 	for _, l := range [][3]string{
 		{"messages", "messages", `["client.network"]`}, {"boxes", "recipients", `["rcpt.address"]`}, {"strangers", "first_time_recipients", `["auth.user"]`},
 		{"volume", "bytes", `["sender.domain"]`}, {"connections", "connections", `["client.ip"]`}, {"harvest", "unknown_recipients", `["client.network"]`},
+		{"domains", "messages", `["rcpt.domain"]`}, {"greeted", "connections", `["client.network"]`},
 	} {
 		fmt.Fprintf(&out, "[[limit]]\nname = %q\ncount = %q\nper = %s\nrate = \"%d/1h\"\n", l[0], l[1], l[2], 1+r.IntN(60))
+		if l[0] == "greeted" {
+			out.WriteString("when = 'helo.fqdn'\n")
+		}
 		if r.IntN(3) == 0 && l[0] == "messages" {
 			out.WriteString("when = '" + any(`server.role == "mx"`, `auth.user == ""`, `client.reputation == "new"`) + "'\n")
 		}
