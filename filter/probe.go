@@ -41,7 +41,7 @@ const (
 // probedMacros are the macros that the filter reads.
 var probedMacros = []string{
 	"j", "i", "{daemon_name}", "{daemon_port}", "{client_addr}", "{client_port}", "{client_ptr}", "{tls_version}", "{cipher}", "{cipher_bits}",
-	"{auth_authen}", "{auth_type}", "{rcpt_addr}", "{rcpt_host}", "{rcpt_mailer}",
+	"{auth_authen}", "{auth_type}", "{mail_addr}", "{rcpt_addr}", "{rcpt_host}", "{rcpt_mailer}",
 }
 
 // probes are the last test sessions by HELO name.

@@ -101,10 +101,10 @@ var wantedMacros = []struct {
 	stage uint32
 	names string
 }{
-	{0, "j i {daemon_name} {daemon_addr} {daemon_port} {client_addr} {client_name} {client_ptr} {client_port}"},                 // connect
-	{1, "{tls_version} {cipher} {cipher_bits}"},                                                                                 // HELO
-	{2, "i {auth_type} {auth_authen} {auth_author} {mail_addr} {mail_host} {mail_mailer} {tls_version} {cipher} {cipher_bits}"}, // MAIL
-	{3, "i {rcpt_addr} {rcpt_host} {rcpt_mailer}"},                                                                              // RCPT
+	{0, "j i {daemon_name} {daemon_port} {client_addr} {client_ptr} {client_port}"},     // connect
+	{1, "{tls_version} {cipher} {cipher_bits}"},                                         // HELO
+	{2, "i {auth_type} {auth_authen} {mail_addr} {tls_version} {cipher} {cipher_bits}"}, // MAIL
+	{3, "i {rcpt_addr} {rcpt_host} {rcpt_mailer}"},                                      // RCPT
 	{4, "i"}, // DATA
 	{5, "i"}, // end of message
 	{6, "i"}, // end of header
