@@ -19,6 +19,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"gatepost.example/cmd/gatepost/page"
+	"gatepost.example/filter"
 	"gatepost.example/policy/policyfile"
 )
 
@@ -116,7 +117,7 @@ func (p *place) ask(method, path string, values url.Values, body, out any) error
 	return t.ask(method, path, values, body, out)
 }
 
-// printTable prints rows under a head, or what they are of as JSON.
+// printTable prints rows under a head, or what they are of as JSON. Cells may be what a sender wrote, but for tabs.
 func printTable(c *cobra.Command, asJSON bool, value any, head string, rows []string) error {
 	if asJSON {
 		return printJSON(c, value)
@@ -124,7 +125,11 @@ func printTable(c *cobra.Command, asJSON bool, value any, head string, rows []st
 	w := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, head)
 	for _, row := range rows {
-		fmt.Fprintln(w, row)
+		cells := strings.Split(row, "\t")
+		for i := range cells {
+			cells[i] = filter.Visible(cells[i])
+		}
+		fmt.Fprintln(w, strings.Join(cells, "\t"))
 	}
 	return w.Flush()
 }

@@ -137,7 +137,7 @@ func shownDifference(path string, d play.Difference) string {
 	if d.Line > 0 {
 		path += fmt.Sprintf(":%d", d.Line)
 	}
-	return fmt.Sprintf("%s\n  wanted  %s\n  got     %s\n", path, d.Wanted, d.Got)
+	return fmt.Sprintf("%s\n  wanted  %s\n  got     %s\n", path, play.Visible(d.Wanted), play.Visible(d.Got))
 }
 
 // beside reads files that are named relative to the file at path.

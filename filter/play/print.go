@@ -35,7 +35,7 @@ func Visible(text string) string {
 // Print writes what happened for people: each event, and under each decision what every check found and every fact that was known.
 func (r *Result) Print(w io.Writer) {
 	for _, e := range r.Events {
-		fmt.Fprintf(w, "  %s\n", e)
+		fmt.Fprintf(w, "  %s\n", Visible(e.String()))
 	}
 	for _, record := range r.Records {
 		fmt.Fprintf(w, "  decision %s: %s", record.ID, record.What())
@@ -51,7 +51,7 @@ func (r *Result) Print(w io.Writer) {
 			fmt.Fprintf(w, "    would: %s\n", would)
 		}
 		for _, f := range record.Findings {
-			fmt.Fprintf(w, "    %-8s %s", f.Check, strings.TrimSpace(f.Result+" "+f.Domain+" "+f.Code))
+			fmt.Fprintf(w, "    %-8s %s", f.Check, Visible(strings.TrimSpace(f.Result+" "+f.Domain+" "+f.Code)))
 			if f.Detail != "" {
 				fmt.Fprintf(w, ": %q", f.Detail)
 			}
