@@ -54,6 +54,7 @@ end
 local before, over = pack(), 0
 if op == 'leak' then
 	local n, rate, burst = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+	if sessions then c.a = 0 end -- the limit is another one under the same name
 	if now > c.at then c.a = math.max(0, c.a - (now - c.at) / 1000000 * rate) end
 	c.at = now
 	before = pack()

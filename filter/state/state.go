@@ -47,6 +47,7 @@ type Cell struct {
 	Mark  bool      // a latched limit
 	Over  bool      // a limit that one more event would exceed, as of the last one; kept in memory only
 	Wide  bool      // a limit's key that stands for many; kept in memory only
+	Open  bool      // A is a number of open sessions; kept in memory only
 }
 
 // Op is what a step does.
@@ -100,6 +101,10 @@ const maxKeep = 400 * 24 * time.Hour
 
 // apply carries out a step on a cell that was found, or on none: nil. It leaves that cell as it is.
 func (s *Step) apply(found *Cell, now time.Time) Result {
+	sessions := s.Op == Enter || s.Op == Renew || s.Op == Leave
+	if found != nil && found.Open != sessions && (sessions || s.Op == Leak) {
+		found = nil // a level is no number of sessions: the limit is another one under the same name
+	}
 	r := Result{Found: found != nil, Before: found}
 	if found == nil {
 		r.Before = &Cell{At: now, First: now}
@@ -124,7 +129,7 @@ func (s *Step) apply(found *Cell, now time.Time) Result {
 		c.A, c.B = math.Max(0, c.A+s.A), math.Max(0, c.B+s.B) // what was learned can be taken back, and no more
 		c.Until = now.Add(min(10*s.HalfLife, maxKeep))        // then a thousandth is left
 	case Touch, Enter:
-		c.A, c.At, c.Until = c.A+1, now, now.Add(s.Keep)
+		c.A, c.At, c.Until, c.Open = c.A+1, now, now.Add(s.Keep), sessions
 	case Renew:
 		c.At, c.Until = now, now.Add(s.Keep)
 	case Leave:

@@ -57,7 +57,7 @@ func testStore(t *testing.T, open func(*testing.T) *clocked) {
 	}{
 		{"leak", suiteLeak}, {"drain", suiteDrain}, {"no rate", suiteNoRate}, {"latch", suiteLatch}, {"clear", suiteClear}, {"weigh", suiteWeigh},
 		{"touch", suiteTouch}, {"sessions", suiteSessions}, {"renewal", suiteRenewal}, {"read", suiteRead}, {"keys", suiteKeys}, {"numbers", suiteNumbers},
-		{"expiry", suiteExpiry}, {"order", suiteOrder}, {"entries", suiteEntries}, {"nothing", suiteNothing}, {"model", suiteModel},
+		{"expiry", suiteExpiry}, {"order", suiteOrder}, {"entries", suiteEntries}, {"nothing", suiteNothing}, {"model", suiteModel}, {"another kind", suiteAnotherKind},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.run(t, open(t)) })
 	}
@@ -393,5 +393,18 @@ func suiteNothing(t *testing.T, s *clocked) {
 	}
 	if born := s.Born(); born.IsZero() || born.After(time.Now()) || s.Status() != "" {
 		t.Errorf("born %v, status %q", born, s.Status())
+	}
+}
+
+// suiteAnotherKind: a limit that counted events counts sessions under the same name after a reload, and the reverse; neither number is the other's.
+func suiteAnotherKind(t *testing.T, s *clocked) {
+	pour := Step{Op: Leak, Table: "limit:x", Key: "k", N: 600, Rate: 1, Burst: 600}
+	enter := Step{Op: Enter, Table: "limit:x", Key: "k", Session: "s", Keep: time.Hour}
+	leave := Step{Op: Leave, Table: "limit:x", Key: "k", Session: "s"}
+	one := pour
+	one.N = 1
+	r := s.do(pour, enter, leave, pour, leave, one, enter, one)
+	for i, want := range map[int]float64{0: 600, 1: 1, 2: 0, 3: 600, 5: 601, 6: 1, 7: 1} {
+		near(t, "A after step "+number(float64(i)), r[i].Cell.A, want, 2*s.loose)
 	}
 }
