@@ -108,9 +108,9 @@ func appendTexts(to []string, r *history.Record, fact string) []string {
 	case "auth.user":
 		return append(to, r.Sender.User)
 	case "sender.address":
-		return append(to, r.Sender.Address)
+		return append(to, plainAddress(r.Sender.Address))
 	case "sender.local":
-		local, _ := splitAddress(r.Sender.Address)
+		local, _ := splitAddress(plainAddress(r.Sender.Address))
 		return append(to, local)
 	case "sender.domain":
 		return append(to, mailDomain(r.Sender.Address))

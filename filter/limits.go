@@ -315,7 +315,7 @@ func (s *Session) plainKey(l *boundLimit) string {
 // each way of writing it.
 func (f Sender) counted(fact, value string) string {
 	switch {
-	case fact == "sender.address" && value == f.Address:
+	case fact == "sender.address" && value == plainAddress(f.Address):
 		return plainAddress(f.whole())
 	case fact == "sender.domain" && value == mailDomain(f.Address):
 		return mailDomain(f.whole())

@@ -75,13 +75,14 @@ func (t *transaction) wipe() {
 }
 
 func (t *transaction) publishSender(e *policy.Evidence) {
-	local, _ := splitAddress(t.from.Address)
+	address := plainAddress(t.from.Address)
+	local, _ := splitAddress(address)
 	e.Publish("tls.version", policy.StringOf(t.from.TLS.Version), policy.Mail)
 	e.Publish("tls.cipher", policy.StringOf(t.from.TLS.Cipher), policy.Mail)
 	e.Publish("tls.bits", policy.IntOf(t.from.TLS.Bits), policy.Mail)
 	e.Publish("auth.user", policy.StringOf(t.from.User), policy.Mail)
 	e.Publish("auth.method", policy.StringOf(t.from.Method), policy.Mail)
-	e.Publish("sender.address", policy.StringOf(t.from.Address), policy.Mail)
+	e.Publish("sender.address", policy.StringOf(address), policy.Mail)
 	e.Publish("sender.local", policy.StringOf(local), policy.Mail)
 	e.Publish("sender.domain", policy.StringOf(t.senderDomain), policy.Mail)
 	e.Publish("sender.empty", policy.BoolOf(t.from.Address == ""), policy.Mail)
