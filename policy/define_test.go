@@ -68,6 +68,26 @@ func TestDefinitionsDoNotGrow(t *testing.T) {
 	}
 }
 
+// TestLargePatterns: a few signs of a pattern can stand for thousands of steps, and a few of a definition for the pattern.
+func TestLargePatterns(t *testing.T) {
+	const wide = `helo.name.matches("(a|b){900}c")` // 900 choices of two, and some more
+	with := func(when string) Source {
+		s := source("x: " + when + " => 550 5.7.1 no")
+		s.Define = []Definition{{"wide", wide}}
+		return s
+	}
+	if p, problems := Compile(testVocabulary(t), with("wide || wide")); p == nil {
+		t.Errorf("what is used twice: %v", problems)
+	}
+	many := func(term string) string { return strings.TrimSuffix(strings.Repeat(term+" || ", 200), " || ") }
+	for _, when := range []string{many("wide"), many(wide), `helo.name.matches("` + strings.Repeat("a{1000}", 101) + `")`} {
+		got := wrong(t, with(when))
+		if len(got) == 0 || !strings.Contains(got[0], "the patterns of matches() up to here are too large together") {
+			t.Errorf("got %q", got)
+		}
+	}
+}
+
 // TestLargeConditions: what is large but within bounds compiles, and is searched for its stages all the same.
 func TestLargeConditions(t *testing.T) {
 	var repeated, different, unknown []string

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -21,11 +22,13 @@ type language struct {
 	defines    map[string]*ast.AST // checked, with the definitions they use inlined
 	broken     map[string]bool     // definitions that are wrong, or use one that is
 	env        *cel.Env
-	headers    []string // lower-case names that header("...") reads
+	headers    []string       // lower-case names that header("...") reads
+	steps      int            // of all patterns, those of a definition as often as it is used
+	stepsOf    map[string]int // the same of each definition
 }
 
 func newLanguage(v *Vocabulary, lists map[string]*List, pairs map[string]pairTable) (*language, error) {
-	l := &language{vocabulary: v, lists: lists, pairs: pairs, defines: map[string]*ast.AST{}, broken: map[string]bool{}}
+	l := &language{vocabulary: v, lists: lists, pairs: pairs, defines: map[string]*ast.AST{}, broken: map[string]bool{}, stepsOf: map[string]int{}}
 	options := []cel.EnvOption{
 		ext.Strings(),
 		l.pairFunction(),
@@ -106,6 +109,10 @@ func (l *language) inline(checked *cel.Ast) (*ast.AST, error) {
 	uses, n := l.uses(checked.NativeRep()), ast.NodeCount(checked.NativeRep())
 	for _, use := range uses {
 		n += ast.NodeCount(l.defines[use.AsIdent()]) // counted before anything is copied
+		l.steps += l.stepsOf[use.AsIdent()]
+	}
+	if l.steps > maxPatterns {
+		return nil, errors.New(largePatterns)
 	}
 	if n > maxNodes {
 		return nil, fmt.Errorf("it has %d terms with its definitions; at most %d are taken", n, maxNodes)
@@ -151,7 +158,9 @@ func (in inliner) Optimize(ctx *cel.OptimizerContext, a *ast.AST) *ast.AST {
 // define compiles a definition and makes its name known to what comes later. A wrong one stays known too, so that one mistake is
 // reported once and not at every use.
 func (l *language) define(d Definition) []mistake {
+	before := l.steps
 	whole, typ, wrong := l.compile(d.Expr)
+	l.stepsOf[d.Name] = l.steps - before
 	if whole == nil {
 		l.broken[d.Name] = true
 		return wrong

@@ -3,7 +3,7 @@ package policy
 import (
 	"fmt"
 	"maps"
-	"regexp"
+	"regexp/syntax"
 	"slices"
 	"strings"
 
@@ -225,9 +225,32 @@ func (in *inspector) judgePattern(e ast.Expr, call ast.CallExpr) {
 		in.report(last, "the pattern of matches() stands in quotes; compare facts with ==, contains(), startsWith() or endsWith()")
 		return
 	}
-	if _, err := regexp.Compile(pattern); err != nil {
+	parsed, err := syntax.Parse(pattern, syntax.Perl)
+	if err != nil {
 		in.reportCall(e, "the pattern of matches() is wrong: %s", strings.TrimPrefix(err.Error(), "error parsing regexp: "))
+		return
 	}
+	if in.steps += stepsOf(parsed); in.steps > maxPatterns {
+		in.reportCall(e, largePatterns)
+	}
+}
+
+// maxPatterns bounds the patterns of a policy, in what they take of memory: "(a|b){900}" has few signs and some thousand steps.
+const (
+	maxPatterns   = 100_000
+	largePatterns = "the patterns of matches() up to here are too large together; repeat less in them, and put what is many into a list"
+)
+
+// stepsOf gives about how many steps the machine of a pattern has, at most one more than there may be.
+func stepsOf(re *syntax.Regexp) int {
+	n := 1 + len(re.Rune)
+	for _, part := range re.Sub {
+		n += stepsOf(part)
+	}
+	if re.Op == syntax.OpRepeat {
+		n *= max(1, re.Min, re.Max)
+	}
+	return min(n, maxPatterns+1)
 }
 
 // judgeElements refuses a list with values of different types: those of the wrong type never match.

@@ -146,6 +146,6 @@ func beside(path string) play.Loader {
 		if !filepath.IsAbs(name) {
 			name = filepath.Join(filepath.Dir(path), name)
 		}
-		return os.ReadFile(name)
+		return policyfile.ReadFile(name)
 	}
 }
