@@ -157,7 +157,7 @@ func noNamePart(r rune) bool {
 func looksOther(domain string) bool {
 	if text, is := strings.CutPrefix(domain, "["); is { // an address literal (RFC 5321 4.1.3)
 		text, closed := strings.CutSuffix(text, "]")
-		_, err := netip.ParseAddr(text)
+		_, err := netip.ParseAddr(strings.TrimPrefix(text, "IPv6:"))
 		return !closed || err != nil
 	}
 	domain = plainDomain(domain)

@@ -13,6 +13,8 @@ type mailboxes struct {
 	at    int
 	found []string
 	doubt bool
+	slip  bool     // doubt that only what else stands in the value can raise: where it holds one @, all readers that see an author see this one
+	names []string // what stood between commas and has an @, but no domain: pieces of a name, as in "Ann @ Shop, Inc. <a@shop.example>", unless nothing else is there
 	part  part
 }
 
@@ -27,18 +29,50 @@ type part struct {
 
 // readMailboxes gives every address in a value, and whether readers could see something else in it.
 func readMailboxes(value string) (found []string, doubt bool) {
-	m := mailboxes{in: strings.ReplaceAll(value, "\r\n", "")}
+	m := mailboxes{in: withoutShifts(strings.ReplaceAll(value, "\r\n", ""))}
 	// RFC 5322 2.2: a field body holds no NUL, no bare CR or LF; readers cut there or go on.
 	m.doubt = strings.ContainsFunc(m.in, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f })
 	for m.at < len(m.in) {
 		m.next()
 	}
 	m.endPart()
+	if !m.hasAddress() {
+		for _, words := range m.names {
+			m.take(words)
+		}
+	}
+	if m.slip {
+		m.forgive()
+	}
 	// What no address holds, but a quoted string, a comment or an encoded word does: some readers find it there.
-	if !slices.ContainsFunc(m.found, func(address string) bool { return strings.Contains(address, "@") }) {
+	if !m.hasAddress() {
 		m.doubt = m.doubt && len(m.found) > 0 || strings.Contains(m.in, "@") || hidesAddress(m.in)
 	}
 	return m.found, m.doubt
+}
+
+func hasAt(text string) bool { return strings.Contains(text, "@") }
+
+func (m *mailboxes) hasAddress() bool { return slices.ContainsFunc(m.found, hasAt) }
+
+// forgive settles slips: brackets, quotes and comments that are not closed or closed twice, a scheme before the address. An honest program
+// makes them, and its address stays the only one that anybody could see. Any other @ makes them doubt.
+func (m *mailboxes) forgive() {
+	i := slices.IndexFunc(m.found, hasAt)
+	if i < 0 || !isLone(m.in) {
+		m.doubt = true
+		return
+	}
+	address := m.found[i]
+	address = address[strings.LastIndexFunc(address[:strings.IndexByte(address, '@')], parts)+1:]
+	m.doubt = m.doubt || address[0] == '@'
+	m.found = []string{address}
+}
+
+// isLone reports whether a value holds one @, and no more with its encoded words decoded.
+func isLone(value string) bool {
+	decoded, err := decoder.DecodeHeader(value)
+	return err == nil && strings.Count(value, "@") == 1 && strings.Count(withoutShifts(decoded), "@") == 1
 }
 
 func (m *mailboxes) next() {
@@ -57,13 +91,14 @@ func (m *mailboxes) next() {
 	case ',', ';':
 		m.endPart()
 	case ':': // what stands before it is the name of a group (RFC 5322 3.4)
-		if strings.Contains(m.part.words.String(), "@") || m.part.angles != nil || m.part.asides != nil {
+		if strings.Contains(m.part.words.String(), "@") || m.part.angles != nil || slices.ContainsFunc(m.part.asides, holdsAddress) {
 			m.doubt = true
 			return
 		}
 		m.part = part{}
-	case '>', ')': // in a name before an address it is a slip, as in "Shop :) <info@example.org>"
-		m.doubt = m.doubt || strings.Contains(m.part.words.String(), "@") || m.part.angles != nil
+	case '>', ')': // in a name before an address it is nothing, as in "Shop :) <info@example.org>"
+		m.slip = m.slip || hasAt(m.part.words.String()) || m.part.angles != nil
+		m.part.words.WriteByte(' ')
 	default:
 		m.part.words.WriteByte(c)
 	}
@@ -72,7 +107,7 @@ func (m *mailboxes) next() {
 // quoted passes over a quoted string. Outside of angles it is part of a name, or of a local part.
 func (m *mailboxes) quoted() {
 	text, ok := m.until('"')
-	m.doubt = m.doubt || !ok
+	m.slip = m.slip || !ok
 	if m.at < len(m.in) && m.in[m.at] == '@' { // "local part"@domain
 		m.part.words.WriteString(`"` + text + `"`)
 		return
@@ -127,7 +162,7 @@ func (m *mailboxes) comment(inAngle bool) {
 		}
 	}
 	m.at = len(m.in)
-	m.doubt = true
+	m.slip = true
 }
 
 // isWithin reports whether what stands between two texts divides an address: no blank on either side, or an @ or a dot next to it.
@@ -155,19 +190,19 @@ func (m *mailboxes) angle() {
 			return
 		case '"':
 			text, ok := m.until('"')
-			m.doubt = m.doubt || !ok
+			m.slip = m.slip || !ok
 			b.WriteString(`"` + text + `"`)
 		case '(':
 			m.comment(true)
 			b.WriteByte(' ')
 		case '<', ',', ':', ';':
-			m.doubt = true
+			m.slip = true
 			b.WriteByte(c)
 		default:
 			b.WriteByte(c)
 		}
 	}
-	m.doubt = true
+	m.slip = true
 	m.part.angles = append(m.part.angles, b.String())
 }
 
@@ -178,15 +213,16 @@ func (m *mailboxes) endPart() {
 	m.part = part{}
 	words := p.words.String()
 	p.angles = slices.CompactFunc(p.angles, strings.EqualFold) // some programs write it twice
-	if len(p.angles) > 1 || len(p.angles) == 1 && strings.Contains(words[p.name:], "@") {
-		m.doubt = true
-	}
+	m.slip = m.slip || len(p.angles) > 1
+	m.doubt = m.doubt || len(p.angles) == 1 && strings.Contains(words[p.name:], "@")
 	for _, address := range p.angles {
 		m.take(address)
 	}
 	// An address before one in angles is a name, as contact forms and lists write it without quotes; all readers take the one in angles.
 	switch {
 	case len(p.angles) > 0:
+	case p.asides == nil && isName(words):
+		m.names = append(m.names, words)
 	case strings.Contains(words, "@"):
 		m.doubt = m.doubt || p.quoted
 		m.take(words)
@@ -196,7 +232,8 @@ func (m *mailboxes) endPart() {
 		for _, text := range p.asides {
 			m.doubt = m.doubt || strings.Count(text, "@") != 1
 			for _, word := range strings.FieldsFunc(text, parts) {
-				if strings.Contains(strings.Trim(word, "@"), "@") {
+				if isAddress(word) {
+					m.doubt = m.doubt || m.slip && isFollowed(text)
 					m.take(word)
 				}
 			}
@@ -204,13 +241,37 @@ func (m *mailboxes) endPart() {
 	}
 }
 
+// holdsAddress reports whether a quoted string or comment holds what a reader may take for an address.
+func holdsAddress(text string) bool {
+	return hidesAddress(text) || slices.ContainsFunc(strings.FieldsFunc(text, parts), isAddress)
+}
+
+func isAddress(word string) bool { return strings.Contains(strings.Trim(word, "@"), "@") }
+
+// isFollowed reports whether more words stand behind an address in a text, which a reader may join with its domain.
+func isFollowed(text string) bool {
+	text = text[strings.IndexByte(text, '@')+1:]
+	if i := strings.IndexAny(text, "<>,;"); i >= 0 {
+		text = text[:i]
+	}
+	return len(strings.FieldsFunc(text, parts)) > 1
+}
+
 // parts reports whether a character stands between addresses.
 func parts(r rune) bool { return strings.ContainsRune(" \t,;:<>()\"\\", r) }
 
+// isName reports whether words with an @ hold no domain that a mail could come from: nothing behind the @ has a dot, or could be made one.
+func isName(words string) bool {
+	_, behind, found := strings.Cut(words, "@")
+	return found && !hidesAddress(words) && isPlain(strings.ReplaceAll(strings.ReplaceAll(behind, " ", ""), "\t", "")) && !strings.ContainsAny(behind, `.@=[\`)
+}
+
 // take takes an address, which may hold blanks. One without a domain, as MAILER-DAEMON, is nobody else's.
 func (m *mailboxes) take(text string) {
-	if inner, is := strings.CutPrefix(strings.TrimSpace(text), "'"); is && strings.HasSuffix(inner, "'") { // some programs quote so
-		text = strings.TrimSuffix(inner, "'")
+	for _, quote := range []string{"'", `"`} { // some programs quote so
+		if inner, is := strings.CutPrefix(strings.TrimSpace(text), quote); is && strings.HasSuffix(inner, quote) {
+			text = strings.TrimSuffix(inner, quote)
+		}
 	}
 	address := withoutBlanks(text)
 	m.found = append(m.found, address)
@@ -224,7 +285,8 @@ func (m *mailboxes) take(text string) {
 	if quoted := strings.HasPrefix(local, `"`) && strings.HasSuffix(local, `"`); quoted {
 		local = strings.Trim(local, `"`)
 	}
-	if domain == "" || local == "" || strings.ContainsAny(local, `@"<>`) || hidesAddress(local) || looksOther(domain) || isDivided(text) {
+	m.slip = m.slip || strings.ContainsAny(local, `"<>`)
+	if domain == "" || local == "" || strings.Contains(local, "@") || hidesAddress(local) || looksOther(domain) || isDivided(text) {
 		m.doubt = true
 	}
 }
@@ -262,5 +324,5 @@ func hidesAddress(text string) bool {
 		return false
 	}
 	decoded, err := decoder.DecodeHeader(text)
-	return err != nil || strings.ContainsAny(decoded, "@<>")
+	return err != nil || strings.ContainsAny(withoutShifts(decoded), "@<>")
 }

@@ -67,7 +67,7 @@ func TestAuthentication(t *testing.T) {
 			}, has: []string{"dkim=fail header.d=none.example", "dkim=pass header.d=example.org", "dmarc=pass header.from=example.org"}, not: "X-Spam-Flag"},
 		{name: "DMARC by DKIM although SPF fails", client: bad, sender: "a@none.example", from: "a@example.org", make: signed("example.org"),
 			has: []string{"spf=fail smtp.mailfrom=none.example", "dmarc=pass header.from=example.org"}, not: "X-Spam-Flag"},
-		{name: "two authors in one From field: refused", sender: "a@example.org", from: "a@example.org, b@none.example", reply: "550 5.6.0 More than one From: domain (id "},
+		{name: "two authors in one From field: refused", sender: "a@example.org", from: "a@example.org, b@none.example", reply: "550 5.6.0 More than one From: domain, or a From: field that can be read in two ways (id "},
 		{name: "no From field: an observed rule says what it would do", sender: "a@example.org", from: "a@example.org",
 			make: func(t *testing.T, m string) string { return m[strings.Index(m, "To:"):] },
 			has:  []string{"X-Gatepost-Would: 550 at data by no-from"}, not: "header.from"},
@@ -89,7 +89,7 @@ func TestAuthentication(t *testing.T) {
 		{name: "strict alignment: a subdomain's signature does not count", client: bad, sender: "a@nospf.example", from: "a@strict.example", make: signed("example.org"),
 			has: []string{"dkim=pass header.d=example.org", "dmarc=fail header.from=strict.example", "X-Spam-Flag: YES"}},
 		{name: "two From fields: refused", sender: "a@example.org", from: "a@example.org",
-			make: func(t *testing.T, m string) string { return "From: b@none.example\n" + m }, reply: "550 5.6.0 More than one From: domain (id "},
+			make: func(t *testing.T, m string) string { return "From: b@none.example\n" + m }, reply: "550 5.6.0 More than one From: domain, or a From: field that can be read in two ways (id "},
 		{name: "over IPv6", client: "ADDR=IPv6:2001:db8::1 NAME=six.example.org", sender: "a@example.org", from: "a@example.org",
 			has: []string{`iprev=pass policy.iprev="2001:db8::1";`, "spf=pass smtp.mailfrom=example.org"}},
 	} {
