@@ -158,7 +158,7 @@ func steps(rec *history.Record) []step {
 	c := rec.Client
 	out := []step{{"connect", fmt.Sprintf("%s from %s (%s), service %s %s", rec.ConnTime.Format("15:04:05"), dash(addrText(c)), dash(c.Name), dash(c.DaemonName), c.DaemonPort) + said(policy.Connect, -1)}}
 	if rec.Greeted {
-		out = append(out, step{"helo", rec.Helo + said(policy.Helo, -1)})
+		out = append(out, step{"helo", dash(rec.Helo) + said(policy.Helo, -1)})
 	}
 	if rec.Number > 0 {
 		text := fmt.Sprintf("<%s>, message %d of the connection", rec.Sender.Address, rec.Number)
