@@ -50,6 +50,9 @@ func (o owned) Start(in *check.Input) func(context.Context) check.Outcome {
 	}
 	return func(ctx context.Context) check.Outcome {
 		var tried []check.Finding
+		if len(addresses) == 0 {
+			tried = append(tried, check.Finding{Result: "no", Detail: "From names several, and no Sender field says who of them sends"})
+		}
 		for _, address := range addresses {
 			is, entry, err := o.maps.Owns(ctx, user, address)
 			f := check.Finding{Result: "no", Domain: address[strings.LastIndexByte(address, '@')+1:], Detail: entry}
@@ -74,9 +77,12 @@ func (o owned) outcome(is bool, findings ...check.Finding) check.Outcome {
 }
 
 // authors gives the addresses that speak for the author: one of them has to be the user's. Who resends or sends for somebody else says so
-// in a field of their own (RFC 5322 3.6.2, 3.6.6). Without any there is nobody to be owned.
+// in a field of their own (RFC 5322 3.6.2, 3.6.6), and where From names several one of them has to. Without any there is nobody to be owned.
 func authors(h *message.Header, author message.Author) []string {
-	out := []string{author.Address}
+	var out []string
+	if author.Address != "" || len(author.Domains) == 0 {
+		out = append(out, author.Address)
+	}
 	for _, name := range []string{"Sender", "Resent-From"} {
 		if value := h.First(name); value != "" {
 			one := message.NewHeader()
