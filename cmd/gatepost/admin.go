@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -15,6 +14,7 @@ import (
 	"time"
 
 	"gatepost.example/filter"
+	"gatepost.example/filter/milter"
 	"gatepost.example/policy/policyfile"
 )
 
@@ -60,19 +60,12 @@ func (d *daemon) serveAdmin(ctx context.Context, listener net.Listener) {
 	d.serveWeb(ctx, listener, d.adminRoutes(), "commands cannot reach the daemon any more")
 }
 
-// listenAdmin makes the socket for group gatepost, where there is one. A socket that another daemon answers at is left alone.
+// listenAdmin makes the socket for group gatepost, where there is one. A socket that another daemon answers at is left alone, and so is what is none.
 func listenAdmin(path string) (net.Listener, error) {
-	if c, err := net.DialTimeout("unix", path, time.Second); err == nil {
-		c.Close()
-		return nil, errors.New("another daemon answers there; give this one a socket of its own: listen.admin")
-	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
 		return nil, fmt.Errorf("%w; make the folder and give it to the user that runs gatepost, or set listen.admin = \"\"", err)
 	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	l, err := net.Listen("unix", path)
+	l, err := milter.Listen("unix:" + path)
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +74,7 @@ func listenAdmin(path string) (net.Listener, error) {
 			_ = os.Chown(path, -1, gid) // without the right to, the socket stays with the daemon's own group
 		}
 	}
-	return l, os.Chmod(path, 0o660)
+	return l, nil
 }
 
 func (d *daemon) adminRoutes() http.Handler {

@@ -234,6 +234,18 @@ func TestDirectoryIsHeld(t *testing.T) {
 	}
 }
 
+// TestAdminSocketIsASocket: a file in whose place the socket would stand is not removed, as by a wrong line of the policy.
+func TestAdminSocketIsASocket(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state.db")
+	write(t, path, "what was remembered")
+	if _, err := listenAdmin(path); err == nil || !strings.Contains(err.Error(), "is there and no socket") {
+		t.Errorf("a file in its place: %v", err)
+	}
+	if text, err := os.ReadFile(path); err != nil || string(text) != "what was remembered" {
+		t.Errorf("the file: %q, %v", text, err)
+	}
+}
+
 // TestNoneToName: where the policy has no list and no limit, that is said.
 func TestNoneToName(t *testing.T) {
 	dir := startDaemonWith(t, func(dir string) string {
