@@ -84,7 +84,7 @@ func judge(ctx context.Context, w *walker, author message.Author, findings func(
 		o.verdict = verdict{result: PermError, code: d.code}
 	case CodeDNS:
 		o.verdict = verdict{result: TempError, code: d.code, detail: d.trouble.Detail}
-		if e.related(author.Domain) {
+		if e.related(author.Domain, d.family) {
 			o.policy = "" // it is no spoof that the policy of a domain above would stop
 		}
 	default:

@@ -149,6 +149,7 @@ type discovery struct {
 	record  *Record
 	domain  string // where the record stands
 	policy  Policy // after sp, np and t; where a question failed, what a domain above asks of all below it, "" without one
+	family  string // where a question failed: the domain above whose subdomains are its own, so that they authenticate one another
 	code    string // CodeNoRecord, CodeBadRecord or CodeDNS, "" when there is a policy
 	trouble *resolve.Answer
 }
@@ -199,7 +200,7 @@ func (w *walker) above(author, asked string, trouble *resolve.Answer) discovery 
 			break
 		}
 		if s.record != nil && (d.policy == "" || s.record.PSD != 'y') {
-			d.domain, d.policy = at, s.record.of(false, true)
+			d.domain, d.policy, d.family = at, s.record.of(false, true), s.family()
 		}
 		if s.record != nil && s.record.PSD != 'u' {
 			break
@@ -209,6 +210,14 @@ func (w *walker) above(author, asked string, trouble *resolve.Answer) discovery 
 	return d
 }
 
+// family gives the name of a record unless it is that of a public suffix, below which everybody is somebody else.
+func (s *step) family() string {
+	if s.record.PSD == 'y' {
+		return ""
+	}
+	return s.name
+}
+
 // inherit applies the record of a higher domain.
 func (w *walker) inherit(author string, s *step) discovery {
 	d := discovery{record: s.record, domain: s.name}
@@ -216,7 +225,7 @@ func (w *walker) inherit(author string, s *step) discovery {
 	if s.record.of(false, false) != s.record.of(false, true) {
 		a := w.resolver.Lookup(w.ctx, author, resolve.A) // NODATA exists, NXDOMAIN does not
 		if a.Trouble() {
-			d.code, d.trouble, d.policy = CodeDNS, a, s.record.of(false, true)
+			d.code, d.trouble, d.policy, d.family = CodeDNS, a, s.record.of(false, true), s.family()
 			return d
 		}
 		exists = a.Status != resolve.NXDomain

@@ -53,10 +53,11 @@ type evidence struct {
 	dkim []check.Finding
 }
 
-// related reports whether the author domain, or one above or below it, is authenticated.
-func (e evidence) related(author string) bool {
+// related reports whether the author domain, or one above or below it, or another of its family, is authenticated: relaxed alignment would
+// take those, if DNS did not owe the record that asks for it.
+func (e evidence) related(author, family string) bool {
 	passes := func(f check.Finding) bool {
-		return f.Result == string(Pass) && inLine(author, f.Domain)
+		return f.Result == string(Pass) && (inLine(author, f.Domain) || family != "" && strings.HasSuffix(f.Domain, "."+family))
 	}
 	return slices.ContainsFunc(e.spf, passes) || slices.ContainsFunc(e.dkim, passes)
 }

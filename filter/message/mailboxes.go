@@ -24,7 +24,7 @@ type part struct {
 	angles []string        // what stands in angle brackets
 	name   int             // length of the words before the first of them
 	asides []string        // quoted strings and comments that hold an @, plainly or in an encoded word
-	quoted bool            // one of them is a quoted string
+	quoted bool            // a quoted string is an address: some readers take the last word that is one, in quotes or not
 }
 
 // readMailboxes gives every address in a value, and whether readers could see something else in it.
@@ -114,7 +114,7 @@ func (m *mailboxes) quoted() {
 	}
 	m.doubt = m.doubt || m.part.angles != nil && strings.Contains(text, "@") // behind an address
 	m.part.aside(text)
-	m.part.quoted = m.part.asides != nil
+	m.part.quoted = m.part.quoted || isAddress(text) && len(strings.Fields(text)) == 1 || hidesAddress(text)
 	m.part.words.WriteByte(' ')
 }
 
