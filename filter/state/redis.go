@@ -98,6 +98,7 @@ func openRedis(cfg RedisConfig, bound time.Duration) (*Redis, error) {
 	opt.PoolSize, opt.PipelinePoolSize = 64, -1
 	opt.ConnMaxIdleTime = 5 * time.Minute
 	opt.DisableIdentity = true
+	opt.Dialer = guarded(opt)
 	opt.Protocol = 2
 	opt.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	r := &Redis{
