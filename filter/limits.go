@@ -119,7 +119,7 @@ func (s *Session) readyLimits(o occasion) []question {
 		if q.n > 0 && q.limit.Banded() && !s.conn.evidence.Known("client.reputation") {
 			continue
 		}
-		if q.key = s.plainKey(q.limit); q.key == "" || q.idle(o) {
+		if q.key = s.plainKey(q.limit); q.key == "" || q.idle(o) && !q.limit.Latch {
 			continue
 		}
 		q.band = s.band(q.limit)
@@ -135,7 +135,7 @@ func (s *Session) knowsAll(names []string) bool {
 	return !slices.ContainsFunc(names, func(name string) bool { return !s.conn.evidence.Known(name) })
 }
 
-// idle reports whether the limit counts nothing of the event that it is about: then it is not over.
+// idle reports whether the limit counts nothing of the event that it is about: then it is not over, but where it is latched.
 func (q question) idle(o occasion) bool {
 	return q.n == 0 && q.limit.due == o.at && q.limit.Count != policyfile.CountUnknown && q.limit.Count != policyfile.CountRefused
 }
@@ -147,7 +147,7 @@ func (s *Session) askLimits(o occasion, asked []question, results []state.Result
 	var rest []question
 	var steps []state.Step
 	for q := range s.concerned(o) {
-		i := slices.IndexFunc(asked, func(a question) bool { return a.limit == q.limit })
+		i := slices.IndexFunc(asked, func(a question) bool { return a.limit == q.limit && a.n == q.n })
 		if i >= 0 && !q.limit.Banded() {
 			q.key = asked[i].key
 		} else {
@@ -156,7 +156,7 @@ func (s *Session) askLimits(o occasion, asked []question, results []state.Result
 		if s.past != nil && s.past.answers(s, &q, o) {
 			continue
 		}
-		if q.key == "" || q.idle(o) {
+		if q.key == "" || q.idle(o) && !q.limit.Latch {
 			s.publishLimit(q.limit, limit.Verdict{}, o) // nobody to count, or nothing that this limit counts
 			continue
 		}
@@ -213,8 +213,11 @@ func (s *Session) answer(q question, r state.Result, o occasion, now time.Time) 
 		r = s.readWider(q, now)
 	}
 	v := q.limit.arithmetic.Read(r, q.band, 1, r.At)
-	if q.n > 0 {
+	switch {
+	case q.n > 0:
 		v = q.limit.arithmetic.Counted(r, q.band, q.n)
+	case q.idle(o):
+		v = limit.Verdict{Over: r.Cell.Mark}
 	}
 	if q.n > 0 && r.Over {
 		s.server.metrics.Over(q.limit.Name)

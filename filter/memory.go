@@ -102,7 +102,7 @@ func (s *Session) meetRecipient() {
 		s.askLimits(o, nil, nil)
 		return
 	}
-	asked := slices.DeleteFunc(s.readyLimits(o), func(q question) bool { return q.limit.Count == policyfile.CountFirstTime })
+	asked := slices.DeleteFunc(s.readyLimits(o), func(q question) bool { return q.limit.Count == policyfile.CountFirstTime && !q.limit.Latch })
 	results := s.remember(s.appendSteps([]state.Step{correspondent.LookUser(t.from.User, e.Text("rcpt.address"))}, asked))
 	o.newcomer = !results[0].Found
 	s.askLimits(o, asked, results[1:])
