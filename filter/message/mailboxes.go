@@ -24,7 +24,7 @@ type part struct {
 	angles []string        // what stands in angle brackets
 	name   int             // length of the words before the first of them
 	asides []string        // quoted strings and comments that hold an @, plainly or in an encoded word
-	quoted bool            // a quoted string is an address: some readers take the last word that is one, in quotes or not
+	quoted bool            // a quoted string is an address, or has one behind an address: some readers take the last, in quotes or not
 }
 
 // readMailboxes gives every address in a value, and whether readers could see something else in it.
@@ -114,7 +114,8 @@ func (m *mailboxes) quoted() {
 	}
 	m.doubt = m.doubt || m.part.angles != nil && strings.Contains(text, "@") // behind an address
 	m.part.aside(text)
-	m.part.quoted = m.part.quoted || isAddress(text) && len(strings.Fields(text)) == 1 || hidesAddress(text)
+	isOne := isAddress(text) && len(strings.Fields(text)) == 1
+	m.part.quoted = m.part.quoted || isOne || hidesAddress(text) || hasAt(text) && hasAt(m.part.words.String())
 	m.part.words.WriteByte(' ')
 }
 
@@ -263,7 +264,7 @@ func parts(r rune) bool { return strings.ContainsRune(" \t,;:<>()\"\\", r) }
 // isName reports whether words with an @ hold no domain that a mail could come from: nothing behind the @ has a dot, or could be made one.
 func isName(words string) bool {
 	_, behind, found := strings.Cut(words, "@")
-	return found && !hidesAddress(words) && isPlain(strings.ReplaceAll(strings.ReplaceAll(behind, " ", ""), "\t", "")) && !strings.ContainsAny(behind, `.@=[\`)
+	return found && !strings.ContainsAny(behind, `.@=[\`) && isPlain(strings.NewReplacer(" ", "", "\t", "").Replace(behind)) && !hidesAddress(words)
 }
 
 // take takes an address, which may hold blanks. One without a domain, as MAILER-DAEMON, is nobody else's.
