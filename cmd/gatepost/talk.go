@@ -50,7 +50,8 @@ func talkTo(path, socket string) (*talker, error) {
 		var d net.Dialer
 		return d.DialContext(ctx, "unix", socket)
 	}
-	return &talker{socket, &http.Client{Transport: &http.Transport{DialContext: dial}, Timeout: 2 * adminTime}}, nil
+	// Without keep-alives: a connection that rests takes one of the few places that the daemon has for commands.
+	return &talker{socket, &http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}, Timeout: 2 * adminTime}}, nil
 }
 
 // namedIn gives what a line of a policy file names. It is read without the checks of a policy: one with mistakes still names the daemon that runs. What
