@@ -1,7 +1,6 @@
 package state
 
 import (
-	"bufio"
 	"io"
 	"log/slog"
 	"net"
@@ -60,8 +59,11 @@ func TestHostileServer(t *testing.T) {
 			for conn, err := l.Accept(); err == nil; conn, err = l.Accept() {
 				go func() {
 					defer conn.Close()
-					if _, err := bufio.NewReader(conn).ReadByte(); err == nil {
-						_, _ = io.WriteString(conn, answer) // who hangs up has seen enough
+					for _, say := range []string{"-ERR unknown command 'HELLO'\r\n", answer} { // as an old server, and then to the script
+						if _, err := conn.Read(make([]byte, 4096)); err != nil {
+							return
+						}
+						_, _ = io.WriteString(conn, say) // who hangs up has seen enough
 					}
 				}()
 			}
