@@ -116,6 +116,7 @@ func TestDoubtfulAuthors(t *testing.T) {
 		{"an address behind the escape of 1978", []string{"From: \x1b$@y.test\x1b(B <b@x.test>"}},
 		{"a piece of a name with an encoded word that is an address", []string{"From: =?utf-8?Q?=3Cc=40y.test=3E?= @ A, <b@x.test>"}},
 		{"an address in quotes behind an address", []string{`From: b@x.test "c@y.test A"`}},
+		{"an address in angles in quotes", []string{`From: "A <c@y.test>" b@x.test`}},
 		{"a piece of a name with a quoted address", []string{`From: "c@y.test" @ A, <b@x.test>`}},
 		{"a name and an address with dots", []string{"From: A @ y.test, B <b@x.test>"}},
 		{"the same with blanks in it", []string{"From: A @ y .test, B <b@x.test>"}},

@@ -24,7 +24,7 @@ type part struct {
 	angles []string        // what stands in angle brackets
 	name   int             // length of the words before the first of them
 	asides []string        // quoted strings and comments that hold an @, plainly or in an encoded word
-	quoted bool            // a quoted string is an address, or has one behind an address: some readers take the last, in quotes or not
+	quoted bool            // a quoted string is an address, or has one in angles or behind an address: some readers take that one
 }
 
 // readMailboxes gives every address in a value, and whether readers could see something else in it.
@@ -115,7 +115,7 @@ func (m *mailboxes) quoted() {
 	m.doubt = m.doubt || m.part.angles != nil && strings.Contains(text, "@") // behind an address
 	m.part.aside(text)
 	isOne := isAddress(text) && len(strings.Fields(text)) == 1
-	m.part.quoted = m.part.quoted || isOne || hidesAddress(text) || hasAt(text) && hasAt(m.part.words.String())
+	m.part.quoted = m.part.quoted || isOne || hidesAddress(text) || hasAt(text) && (strings.Contains(text, "<") || hasAt(m.part.words.String()))
 	m.part.words.WriteByte(' ')
 }
 
