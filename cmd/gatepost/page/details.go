@@ -136,6 +136,7 @@ func functions(now func() time.Time) template.FuncMap {
 		"meter":   meter,
 		"class":   func(action string) string { return byAction(action, 0) },
 		"join":    strings.Join,
+		"shown":   filter.Visible, // of what a sender wrote: no sign of it turns around what stands beside it
 	}
 }
 

@@ -17,7 +17,7 @@ import (
 )
 
 // attack is what a sender writes to reach the reader of a page.
-const attack = `"><script>alert(1)</script><img src=x onerror=alert(1)>{{.}}'`
+const attack = `"><script>alert(1)</script><img src=x onerror=alert(1)>{{.}}'` + "\u202e"
 
 // clock is a time that a test moves.
 type clock struct{ now time.Time }
@@ -173,7 +173,7 @@ func TestAttacksAreText(t *testing.T) {
 		}
 	}
 	_, body := ask(t, request(t, "GET", s.URL+"/limits", cookie))
-	if !strings.Contains(body, "&lt;script&gt;alert(1)") || strings.Contains(body, "quiet") {
+	if !strings.Contains(body, "&lt;script&gt;alert(1)") || strings.Contains(body, "quiet") || !strings.Contains(body, "}}&#39;?<") {
 		t.Errorf("/limits shows what is half full, as text:\n%s", body)
 	}
 }
