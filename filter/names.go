@@ -42,7 +42,15 @@ func plainAddress(address string) string {
 	if domain == "" {
 		return address
 	}
-	return unquoted(local) + "@" + domainOf(domain)
+	return addressOf(unquoted(local), domainOf(domain), address)
+}
+
+// addressOf joins the parts of an address, where another is not the same already.
+func addressOf(local, domain, other string) string {
+	if len(other) == len(local)+len("@")+len(domain) && other[len(local)] == '@' && strings.HasPrefix(other, local) && strings.HasSuffix(other, domain) {
+		return other
+	}
+	return local + "@" + domain
 }
 
 // mailDomain gives the domain of a mail address as facts have it, "" when there is none.

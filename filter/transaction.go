@@ -140,7 +140,7 @@ func (r Recipient) parts() (local, domain string) {
 // alone are the same mailbox, and no list or limit is to be passed by another writing.
 func (r Recipient) whole() string {
 	if local, domain := r.parts(); domain != "" {
-		return local + "@" + domain
+		return addressOf(local, domain, r.Resolved)
 	}
 	return r.Address
 }
