@@ -72,6 +72,8 @@ func TestHonestAuthors(t *testing.T) {
 		{"From: Ann (@ann): hello <j@x.test>", "j@x.test", "x.test"},
 		{`From: "Ann @ Shop": <j@x.test>;`, "j@x.test", "x.test"},
 		{"From: root@server", "root@server", "server"},
+		{"From: Shop <j@x.test>\r", "j@x.test", "x.test"},
+		{"From: \"\u05d1\u05e2\"\u05de\" <j@x.test>", "j@x.test", "x.test"}, // Hebrew "Ltd."
 		{"From: \x1b$B3t<02q<R\x1b(B <j@x.test>", "j@x.test", "x.test"},
 		{"From: \"\x1b$B3t<02q<R\x1b(B\" <j@x.test>", "j@x.test", "x.test"},
 		{"From: \x1b$@@=IJ\x1b(J <j@x.test>", "j@x.test", "x.test"},

@@ -29,7 +29,8 @@ type part struct {
 
 // readMailboxes gives every address in a value, and whether readers could see something else in it.
 func readMailboxes(value string) (found []string, doubt bool) {
-	m := mailboxes{in: withoutShifts(strings.ReplaceAll(value, "\r\n", ""))}
+	unfolded := strings.TrimRight(strings.ReplaceAll(value, "\r\n", ""), "\r") // behind a CR at the end, as old programs write, is nothing
+	m := mailboxes{in: withoutShifts(unfolded)}
 	// RFC 5322 2.2: a field body holds no NUL, no bare CR or LF; readers cut there or go on.
 	m.doubt = strings.ContainsFunc(m.in, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f })
 	for m.at < len(m.in) {
