@@ -140,7 +140,7 @@ func TestSMTPUTF8(t *testing.T) {
 	setPolicy(t, rule(`sender.domain == "xn--exmple-cua.example"`, "550 5.7.1 no mail from {sender.address} of {sender.domain}", ""))
 	c := dial(t, site.Postfix.SMTP, good)
 	want(t, c, "MAIL FROM:<jos\xc3\xa9@ex\xc3\xa4mple.example> SMTPUTF8", "250")
-	want(t, c, "RCPT TO:<u@example.net>", "550 5.7.1 no mail from jos?@ex?mple.example of xn--exmple-cua.example (id ")
+	want(t, c, "RCPT TO:<u@example.net>", "550 5.7.1 no mail from jos?@xn--exmple-cua.example of xn--exmple-cua.example (id ")
 }
 
 // TestRoles: by the port that the client came to, and by the login.
