@@ -77,9 +77,26 @@ func (d *decoder) small(most uint64) int {
 }
 
 // count reads how many things follow: each is at least one byte of what is left behind the number.
-func (d *decoder) count() int {
+func (d *decoder) count() int { return d.things(1) }
+
+// The least bytes that things of a record take: a block that says it has more of them than fit takes no memory for them.
+const (
+	leastRecipient = 9
+	leastOutcome   = 5
+	leastNamed     = 2
+	leastReading   = 5
+	leastLine      = 17
+	leastWould     = 5
+	leastFinding   = 11
+	leastProperty  = 3
+	leastAnswer    = 10
+	leastServer    = 2
+)
+
+// things reads how many things follow, each of at least so many bytes.
+func (d *decoder) things(least int) int {
 	n := d.uint()
-	if n > uint64(len(d.in)) {
+	if n > uint64(len(d.in)/least) {
 		d.fail()
 		return 0
 	}
@@ -203,22 +220,22 @@ func (d *decoder) core(r *Record) {
 	}
 	r.ConnTime, r.Greeted, r.Helo, r.HeloTLS = d.moment(), d.bool(), d.text(), d.tls()
 	r.Sender = Sender{Address: d.text(), User: d.text(), Method: d.text(), TLS: d.tls()}
-	r.Recipients = make([]Recipient, d.count())
+	r.Recipients = make([]Recipient, d.things(leastRecipient))
 	for i := range r.Recipients {
 		d.recipient(&r.Recipients[i])
 	}
 	r.Dropped, r.QueueID, r.Reached = d.small(math.MaxInt32), d.text(), d.stage()
 	r.ConnPaused, r.Paused, r.Relay = d.bool(), d.bool(), d.bool()
 	r.Message = d.message()
-	r.Outcomes = make([]Outcome, d.count())
+	r.Outcomes = make([]Outcome, d.things(leastOutcome))
 	for i := range r.Outcomes {
 		d.outcome(&r.Outcomes[i])
 	}
-	r.Readings = make([]Reading, d.count())
+	r.Readings = make([]Reading, d.things(leastReading))
 	for i := range r.Readings {
 		r.Readings[i] = Reading{Limit: d.text(), At: d.stage(), Recipient: d.recipientIndex(r), Over: d.bool(), Retry: d.text()}
 	}
-	r.Lines = make([]Line, d.count())
+	r.Lines = make([]Line, d.things(leastLine))
 	for i := range r.Lines {
 		d.line(r, &r.Lines[i])
 	}
@@ -268,7 +285,7 @@ func (d *decoder) message() *Message {
 
 func (d *decoder) outcome(o *Outcome) {
 	o.Check, o.Starts, o.Published, o.Stage = d.text(), d.stage(), When(d.small(uint64(AtData))), d.stage()
-	if n := d.count(); n > 0 {
+	if n := d.things(leastNamed); n > 0 {
 		o.Facts = make([]check.Named, n)
 	}
 	for i := range o.Facts {
@@ -280,7 +297,7 @@ func (d *decoder) line(r *Record, l *Line) {
 	l.Recipient, l.Action, l.Rule, l.Code, l.Enhanced = d.recipientIndex(r), policy.Action(d.small(uint64(policy.Tag))), d.text(), d.small(999), d.text()
 	l.Decided, l.Planned, l.Spoken = d.stage(), d.stage(), d.text()
 	l.PutOff, l.Instead, l.After, l.What = d.bool(), d.text(), d.text(), d.text()
-	if n := d.count(); n > 0 {
+	if n := d.things(leastWould); n > 0 {
 		l.Woulds = make([]policy.Would, n)
 	}
 	for i := range l.Woulds {
@@ -297,7 +314,7 @@ func (d *decoder) detail(r *Record) {
 	}
 	for i := range r.Outcomes {
 		o := &r.Outcomes[i]
-		if n := d.count(); n > 0 {
+		if n := d.things(leastFinding); n > 0 {
 			o.Findings = make([]check.Finding, n)
 		}
 		for j := range o.Findings {
@@ -330,13 +347,13 @@ func (d *decoder) finding(f *check.Finding) {
 		*s = d.text()
 	}
 	f.KeyFound, f.Took = d.bool(), time.Duration(d.small(math.MaxInt64))
-	if n := d.count(); n > 0 {
+	if n := d.things(leastProperty); n > 0 {
 		f.Props = make([]check.Property, n)
 	}
 	for i := range f.Props {
 		f.Props[i] = check.Property{Type: d.text(), Name: d.text(), Value: d.text()}
 	}
-	if n := d.count(); n > 0 {
+	if n := d.things(leastAnswer); n > 0 {
 		f.Lookups = make([]*resolve.Answer, n)
 	}
 	for i := range f.Lookups {
@@ -353,7 +370,7 @@ func (d *decoder) answer() *resolve.Answer {
 		a.Addrs[i] = d.addr()
 	}
 	a.Texts = d.list()
-	if n := d.count(); n > 0 {
+	if n := d.things(leastServer); n > 0 {
 		a.MXs = make([]resolve.Mailserver, n)
 	}
 	for i := range a.MXs {

@@ -38,3 +38,23 @@ func FuzzBlock(f *testing.F) {
 		}
 	})
 }
+
+// TestMoreThanFits: a block that says it has more of something than fits in it takes no memory for them.
+func TestMoreThanFits(t *testing.T) {
+	const left = 1 << 20 // zeroes
+	e := newEncoder()
+	for least, read := range map[int]func(d *decoder) int{
+		leastLine:      func(d *decoder) int { return d.things(leastLine) },
+		leastRecipient: func(d *decoder) int { return d.things(leastRecipient) },
+		1:              func(d *decoder) int { return d.count() },
+	} {
+		for _, n := range []int{left / least, left/least + 1} {
+			e.out = nil
+			e.uint(uint64(n))
+			d := &decoder{in: append(e.out, bytes.Repeat([]byte{0}, left)...)}
+			if got, fits := read(d), n*least <= left; d.wrong == fits || fits && got != n || !fits && got != 0 {
+				t.Errorf("%d things of %d bytes: %d, wrong %v", n, least, got, d.wrong)
+			}
+		}
+	}
+}
