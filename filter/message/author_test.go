@@ -120,6 +120,7 @@ func TestDoubtfulAuthors(t *testing.T) {
 		{"an address in quotes behind an address", []string{`From: b@x.test "c@y.test A"`}},
 		{"an address in angles in quotes", []string{`From: "A <c@y.test>" b@x.test`}},
 		{"a piece of a name with a quoted address", []string{`From: "c@y.test" @ A, <b@x.test>`}},
+		{"an address at a host of the site", []string{"From: ceo@intranet, B <b@x.test>"}},
 		{"a name and an address with dots", []string{"From: A @ y.test, B <b@x.test>"}},
 		{"the same with blanks in it", []string{"From: A @ y .test, B <b@x.test>"}},
 		{"NUL", []string{"From: a@x.test\x00@y.test"}},

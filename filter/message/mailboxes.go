@@ -262,10 +262,12 @@ func isFollowed(text string) bool {
 // parts reports whether a character stands between addresses.
 func parts(r rune) bool { return strings.ContainsRune(" \t,;:<>()\"\\", r) }
 
-// isName reports whether words with an @ hold no domain that a mail could come from: nothing behind the @ has a dot, or could be made one.
+// isName reports whether words with an @ are no address that somebody could write to: no word ends at the @, and nothing behind it has a dot, or
+// could be made one.
 func isName(words string) bool {
-	_, behind, found := strings.Cut(words, "@")
-	return found && !strings.ContainsAny(behind, `.@=[\`) && isPlain(strings.NewReplacer(" ", "", "\t", "").Replace(behind)) && !hidesAddress(words)
+	before, behind, found := strings.Cut(words, "@")
+	ends := before != "" && !strings.HasSuffix(before, " ") && !strings.HasSuffix(before, "\t")
+	return found && !ends && !strings.ContainsAny(behind, `.@=[\`) && isPlain(strings.NewReplacer(" ", "", "\t", "").Replace(behind)) && !hidesAddress(words)
 }
 
 // take takes an address, which may hold blanks. One without a domain, as MAILER-DAEMON, is nobody else's.
