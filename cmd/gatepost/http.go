@@ -41,7 +41,7 @@ func (d *daemon) serveHTTP(ctx context.Context, listener net.Listener) {
 // maxWeb is how many connections for HTTP there are at a time, others wait: whoever opens thousands takes no descriptor that a mail needs. maxBody bounds
 // what one request may send.
 const (
-	maxWeb  = 50
+	maxWeb  = 20
 	maxBody = 16 << 20
 )
 
