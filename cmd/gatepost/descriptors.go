@@ -7,8 +7,7 @@ import (
 )
 
 // What the daemon needs of descriptors beside its sessions: databases, sockets, maxWeb connections each for HTTP and commands, and those who are told that
-// there are too many; and what a session needs
-// with a question of DNS under way.
+// there are too many; and what a session needs with a question of DNS under way.
 const (
 	ownDescriptors     = 160
 	sessionDescriptors = 2
