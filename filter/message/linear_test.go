@@ -8,15 +8,20 @@ import (
 	"gatepost.example/filter/check/checktest"
 )
 
-// FuzzLinear: no header, field or body takes longer than its length.
+// FuzzLinear: no header, field or body takes longer than its length, also where it is one thing again and again and then another.
 func FuzzLinear(f *testing.F) {
-	for _, piece := range []string{"a@x.test,", "<", "(", "\"", "\\", ":", "\r\n ", "\n ", "\r", "From: a\r\n", "\r\n", " ", "\t \r\n", "[192.0.2.1]", "from a ("} {
-		f.Add(piece)
+	for _, piece := range []string{"a@x.test,", "<", "(", "\"", "\\", ":", "\r\n ", "\n ", "\r", "From: a\r\n", "\r\n", " ", "\t \r\n", "[192.0.2.1]", "from a (", ">", "\"@\"", ")", "a@b,"} {
+		for _, first := range []string{"", "a", "a@", "\"@\"", "(a@x) ", "<a@x.test>"} {
+			f.Add(first, piece)
+		}
 	}
-	f.Fuzz(func(t *testing.T, piece string) {
+	f.Fuzz(func(t *testing.T, first, piece string) {
+		if len(first) > 100 {
+			return
+		}
 		checktest.Linear(t, "", piece, func(text string) {
 			h := NewHeader()
-			h.Add("From", text)
+			h.Add("From", strings.Repeat(first, len(text)/(len(first)+1))+text)
 			ExtractAuthor(h)
 			for _, c := range []Canon{Simple, Relaxed} {
 				HashField(sha256.New(), c, Field{"From", text}, false)

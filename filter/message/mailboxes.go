@@ -21,9 +21,11 @@ type mailboxes struct {
 // part is what stands between two commas.
 type part struct {
 	words  strings.Builder // text outside of comments, quotes and angles
+	at     bool            // an @ is in it
 	angles []string        // what stands in angle brackets
 	name   int             // length of the words before the first of them
 	asides []string        // quoted strings and comments that hold an @, plainly or in an encoded word
+	held   bool            // a reader may take what one of them holds for an address
 	quoted bool            // a quoted string is an address, or has one in angles or behind an address: some readers take that one
 }
 
@@ -92,15 +94,16 @@ func (m *mailboxes) next() {
 	case ',', ';':
 		m.endPart()
 	case ':': // what stands before it is the name of a group (RFC 5322 3.4)
-		if strings.Contains(m.part.words.String(), "@") || m.part.angles != nil || slices.ContainsFunc(m.part.asides, holdsAddress) {
+		if m.part.at || m.part.angles != nil || m.part.held {
 			m.doubt = true
 			return
 		}
 		m.part = part{}
 	case '>', ')': // in a name before an address it is nothing, as in "Shop :) <info@example.org>"
-		m.slip = m.slip || hasAt(m.part.words.String()) || m.part.angles != nil
+		m.slip = m.slip || m.part.at || m.part.angles != nil
 		m.part.words.WriteByte(' ')
 	default:
+		m.part.at = m.part.at || c == '@'
 		m.part.words.WriteByte(c)
 	}
 }
@@ -116,13 +119,14 @@ func (m *mailboxes) quoted() {
 	m.doubt = m.doubt || m.part.angles != nil && strings.Contains(text, "@") // behind an address
 	m.part.aside(text)
 	isOne := isAddress(text) && len(strings.Fields(text)) == 1
-	m.part.quoted = m.part.quoted || isOne || hidesAddress(text) || hasAt(text) && (strings.Contains(text, "<") || hasAt(m.part.words.String()))
+	m.part.quoted = m.part.quoted || isOne || hidesAddress(text) || hasAt(text) && (m.part.at || strings.Contains(text, "<"))
 	m.part.words.WriteByte(' ')
 }
 
 func (p *part) aside(text string) {
 	if strings.Contains(text, "@") || hidesAddress(text) {
 		p.asides = append(p.asides, text)
+		p.held = p.held || holdsAddress(text)
 	}
 }
 
