@@ -11,7 +11,7 @@ import (
 // FuzzLinear: no header, field or body takes longer than its length, also where it is one thing again and again and then another.
 func FuzzLinear(f *testing.F) {
 	for _, piece := range []string{"a@x.test,", "<", "(", "\"", "\\", ":", "\r\n ", "\n ", "\r", "From: a\r\n", "\r\n", " ", "\t \r\n", "[192.0.2.1]", "from a (", ">", "\"@\"", ")", "a@b,"} {
-		for _, first := range []string{"", "a", "a@", "\"@\"", "(a@x) ", "<a@x.test>"} {
+		for _, first := range []string{"", "a", "a@"} {
 			f.Add(first, piece)
 		}
 	}
