@@ -219,7 +219,7 @@ func TestMemoryLimited(t *testing.T) {
 	var taken, refused, closed atomic.Int64
 	for i := range 200 {
 		load.Go(func() {
-			m := from(fmt.Sprintf("2001:db8::%x", i+1))
+			m := from(fmt.Sprintf("2001:db8:%x::1", i+1))
 			m.Body = large
 			for range 40 {
 				m.Header = append(m.Header, [2]string{"X-Large", " " + strings.Repeat("x", 20_000)})
