@@ -206,6 +206,20 @@ func FuzzFormat(f *testing.F) {
 	})
 }
 
+// TestLinearNames: nor does a name whose characters are all different, which no name in DNS is long enough for.
+func TestLinearNames(t *testing.T) {
+	const ideograph = "\u4e00"
+	checktest.Linear(t, "", ideograph, func(text string) {
+		var name strings.Builder
+		for i := range len(text) / len(ideograph) {
+			name.WriteRune('\u4e00' + rune(i)%20_000)
+		}
+		if Claims(`"`+name.String()+`"`, "mx.example.net") {
+			t.Error("it is taken for ours")
+		}
+	})
+}
+
 // FuzzLinear: no field takes longer than its length.
 func FuzzLinear(f *testing.F) {
 	for _, piece := range []string{"(", "((", "\"", "\\", "; spf=pass", " a.b=c", "a;", "mx.example.net,", "\r\n ", "=", "/1"} {

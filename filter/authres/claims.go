@@ -98,10 +98,14 @@ func sameName(name, id string) bool {
 	if strings.EqualFold(name, id) {
 		return true
 	}
-	if !strings.ContainsFunc(name+id, func(r rune) bool { return r >= 0x80 }) {
+	if len(name) > maxWritten || !strings.ContainsFunc(name+id, func(r rune) bool { return r >= 0x80 }) {
 		return false
 	}
 	a, errA := idna.Lookup.ToASCII(name)
 	b, errB := idna.Lookup.ToASCII(id)
 	return errA == nil && errB == nil && a == b
 }
+
+// maxWritten is the length of the longest name in any script: each character, of at most four bytes, is at least one of the 253 in DNS. Bringing a
+// longer one there takes the square of its length.
+const maxWritten = 4 * 253

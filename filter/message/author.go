@@ -117,9 +117,10 @@ func isPlain(name string) bool {
 	return true
 }
 
-// ALabels gives a domain name in lower case with its labels as DNS has them (RFC 5890 2.3.2.1); what cannot be brought into them stays as it is.
+// ALabels gives a domain name in lower case with its labels as DNS has them (RFC 5890 2.3.2.1); what cannot be brought into them stays as it is,
+// and what is longer than any name: bringing it there takes the square of its length.
 func ALabels(lower string) string {
-	if isPlain(lower) && !strings.Contains(lower, "xn--") {
+	if len(lower) > maxWritten || isPlain(lower) && !strings.Contains(lower, "xn--") {
 		return lower // nothing would change
 	}
 	if ascii, err := idna.Lookup.ToASCII(lower); err == nil {
@@ -141,8 +142,12 @@ func authorDomain(address string) string {
 	return domain
 }
 
-// maxName is the length of the longest name that DNS can hold, written with dots.
-const maxName = 253
+// maxName is the length of the longest name that DNS can hold, written with dots, and maxWritten that of one in any script: each character of
+// it, of at most four bytes, is at least one in DNS.
+const (
+	maxName    = 253
+	maxWritten = 4 * maxName
+)
 
 // plainDomain brings a domain into lower case and A-labels, without the dots behind it, in whatever script: readers drop them.
 func plainDomain(domain string) string {

@@ -34,6 +34,32 @@ func FuzzLinear(f *testing.F) {
 	})
 }
 
+// TestLinearNames: nor does a name whose characters are all different, which no name in DNS is long enough for.
+func TestLinearNames(t *testing.T) {
+	checktest.Linear(t, "", ideograph, func(text string) {
+		h := NewHeader()
+		h.Add("From", "a@"+different(len(text)/len(ideograph))+".example")
+		if a := ExtractAuthor(h); a.Domain != "" || len(a.Domains) != 2 {
+			t.Errorf("%q of %d bytes", a.Domains, len(text))
+		}
+	})
+	// A few of them are a label as any other.
+	if name := different(18); ALabels(name) == name {
+		t.Errorf("%s stays as it is", name)
+	}
+}
+
+const ideograph = "\u4e00"
+
+// different gives so many characters of which none is another one's.
+func different(n int) string {
+	var b strings.Builder
+	for i := range n {
+		b.WriteRune('\u4e00' + rune(i)%20_000)
+	}
+	return b.String()
+}
+
 // FuzzField: a field that an MTA hands over with LF folds is the one that was sent with CRLF folds; what relaxed form makes of a field does
 // not change when it is done again, and holds no fold and no double blank (RFC 6376 3.4.2).
 func FuzzField(f *testing.F) {
