@@ -16,12 +16,16 @@ func TestAnswerForm(t *testing.T) {
 		"$65537\r\n":                       false,
 		"$999999999999999999999999999\r\n": false,
 		"$5x\r\n":                          false,
-		"*1001\r\n":                        false,
-		"%1\r\n":                           false,
-		">1\r\n":                           false,
-		"HTTP/1.1 400 Bad Request\r\n":     false,
-		"-" + strings.Repeat("x", 70_000):  false,
-		strings.Repeat("*1\r\n", 2_000):    false,
+		"*2\r\n$1\r\n7\r\n*1010\r\n" + strings.Repeat("$1\r\nk\r\n", 1010) + "+OK\r\n": true, // a scan, which gives somewhat more than it was asked for
+		strings.Repeat("*2\r\n$1\r\n0\r\n*0\r\n", 2_000):                               true, // as many scans as a connection lives
+		"*20001\r\n":                  false,
+		"*9999\r\n*9999\r\n*9999\r\n": false,
+		"*1000\r\n" + strings.Repeat("$60000\r\n"+strings.Repeat("x", 60_000)+"\r\n", 100): false,
+		"%1\r\n":                          false,
+		">1\r\n":                          false,
+		"HTTP/1.1 400 Bad Request\r\n":    false,
+		"-" + strings.Repeat("x", 70_000): false,
+		strings.Repeat("*1\r\n", 2_000):   false,
 	} {
 		var f answerForm
 		if got := f.takes([]byte(text)); got != want {
@@ -41,7 +45,7 @@ func FuzzAnswerForm(f *testing.F) {
 		if got := parts.takes(text[:at]) && parts.takes(text[at:]); got != takes || takes && whole != parts {
 			t.Errorf("%q: %v, cut at %d %v", text, takes, at, got)
 		}
-		if takes && (whole.text > maxAnswer+2 || whole.arrays > maxArrays) {
+		if takes && (whole.text > maxAnswer+2 || whole.arrays > maxArrays || whole.more > maxElements) {
 			t.Errorf("%q: %+v", text, whole)
 		}
 	})
