@@ -54,14 +54,17 @@ func (s *Server) Levels(ctx context.Context, name, prefix string) ([]Level, erro
 	return out, nil
 }
 
-// ResetLimit empties one key of a limit. It reports whether the key was there.
+// ResetLimit empties one key of a limit, as it stands there or with an address of a host in it. It reports whether the key was there.
 func (s *Server) ResetLimit(ctx context.Context, name, key string) (bool, error) {
 	if _, err := s.limitNamed(name); err != nil {
 		return false, err
 	}
-	table, key := limit.Table(name), limit.Host(strings.ToLower(key))
-	results := s.store.Do(ctx, s.now(), []state.Step{{Op: state.Read, Table: table, Key: key}, {Op: state.Clear, Table: table, Key: key}})
-	return results[0].Found, nil
+	table, found := limit.Table(name), false
+	for _, key := range []string{strings.ToLower(key), limit.Written(key)} {
+		results := s.store.Do(ctx, s.now(), []state.Step{{Op: state.Read, Table: table, Key: key}, {Op: state.Clear, Table: table, Key: key}})
+		found = found || results[0].Found
+	}
+	return found, nil
 }
 
 // LimitNames gives the names of the policy's limits, in its order.

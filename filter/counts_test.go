@@ -210,3 +210,24 @@ func TestOverForTheWholeMessage(t *testing.T) {
 		}
 	}
 }
+
+// TestResetByAddress: of a limit by host and sender, the key opens again under the address that the log has, also where IPv6 counts by the /64.
+func TestResetByAddress(t *testing.T) {
+	s := newSite(t, "[[limit]]\nname = \"l\"\ncount = \"messages\"\nper = [\"client.ip\", \"sender.domain\"]\nrate = \"1/1h\"\n[[rule]]\nname = \"r\"\nwhen = 'over.l'\nreply = \"450 4.7.1 no\"\n")
+	send := func() int {
+		session, _ := s.open("2001:db8::1:2")
+		defer session.Close()
+		return mailTo("a@example.org", "x\r\n", "u@example.net")(s, session)
+	}
+	for _, key := range []string{"2001:db8::1:2|Example.org", "2001:db8::/64|example.org"} {
+		if first, second := send(), send(); first != 0 || second != 450 {
+			t.Errorf("%d, then %d", first, second)
+		}
+		if found, err := s.server.ResetLimit(t.Context(), "l", key); !found || err != nil {
+			t.Errorf("%s: %v, %v", key, found, err)
+		}
+	}
+	if found, err := s.server.ResetLimit(t.Context(), "l", "2001:db8:1::1|example.org"); found || err != nil {
+		t.Errorf("another network: %v, %v", found, err)
+	}
+}

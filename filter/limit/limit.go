@@ -185,6 +185,15 @@ func Key(values []string) string {
 	return strings.ToLower(strings.Join(parts, "|"))
 }
 
+// Written gives the key that somebody means who writes an address of a host in it, as it stands in the log.
+func Written(key string) string {
+	parts := strings.Split(strings.ToLower(key), "|")
+	for i := range parts {
+		parts[i] = Host(parts[i])
+	}
+	return strings.Join(parts, "|")
+}
+
 // Text gives a time as replies say it: "40s", "5m", "3h".
 func Text(t time.Duration) string {
 	switch {
