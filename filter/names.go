@@ -38,11 +38,12 @@ var (
 
 // plainAddress gives an address in one of the ways in which it can be written: without quotes that need not be, the domain as facts have it.
 func plainAddress(address string) string {
-	local, domain := splitAddress(address)
-	if domain == "" {
+	local, written := splitAddress(address)
+	domain := domainOf(written)
+	if domain == "" { // none was written, or what means none where a client has no name
 		return address
 	}
-	return addressOf(unquoted(local), domainOf(domain), address)
+	return addressOf(unquoted(local), domain, address)
 }
 
 // addressOf joins the parts of an address, where another is not the same already.

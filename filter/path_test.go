@@ -50,6 +50,17 @@ func TestPath(t *testing.T) {
 	}
 }
 
+func TestPlainAddress(t *testing.T) {
+	for address, want := range map[string]string{
+		`"Bob"@Example.ORG.`: "Bob@example.org", "a@b\u00fccher\u3002example": "a@xn--bcher-kva.example", `"a b"@example.org`: `"a b"@example.org`,
+		"bob": "bob", "": "", "bob@unknown": "bob@unknown", // the word of a client without a name
+	} {
+		if got := plainAddress(address); got != want {
+			t.Errorf("%q: %q, want %q", address, got, want)
+		}
+	}
+}
+
 // FuzzPath: what was read is read again as the same, and never has a domain that neither the client wrote nor the MTA said.
 func FuzzPath(f *testing.F) {
 	f.Add("@x.example:a(b)@example.org", "a@example.org")
