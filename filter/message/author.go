@@ -120,8 +120,8 @@ func isPlain(name string) bool {
 // ALabels gives a domain name in lower case with its labels as DNS has them (RFC 5890 2.3.2.1); what cannot be brought into them stays as it is,
 // and what is longer than any name: bringing it there takes the square of its length.
 func ALabels(lower string) string {
-	if len(lower) > maxWritten || isPlain(lower) && !strings.Contains(lower, "xn--") {
-		return lower // nothing would change
+	if isPlain(lower) && !strings.Contains(lower, "xn--") || isTooLong(lower) {
+		return lower
 	}
 	if ascii, err := idna.Lookup.ToASCII(lower); err == nil {
 		return ascii
@@ -142,12 +142,25 @@ func authorDomain(address string) string {
 	return domain
 }
 
-// maxName is the length of the longest name that DNS can hold, written with dots, and maxWritten that of one in any script: each character of
-// it, of at most four bytes, is at least one in DNS.
+// maxName is the length of the longest name that DNS can hold, written with dots, and maxLabel that of a label of it (RFC 1035 2.3.4).
 const (
-	maxName    = 253
-	maxWritten = 4 * maxName
+	maxName  = 253
+	maxLabel = 63
 )
+
+// isTooLong reports whether a name in any script is too long for DNS, where each character of it takes at least one.
+func isTooLong(name string) bool {
+	whole, label := 0, 0
+	for _, r := range name {
+		if whole, label = whole+1, label+1; strings.ContainsRune(".\u3002\uff0e\uff61", r) { // full stops of IDNA
+			label = 0
+		}
+		if label > maxLabel || whole > maxName+1 { // with a dot behind it
+			return true
+		}
+	}
+	return false
+}
 
 // plainDomain brings a domain into lower case and A-labels, without the dots behind it, in whatever script: readers drop them.
 func plainDomain(domain string) string {

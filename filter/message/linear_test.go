@@ -43,9 +43,14 @@ func TestLinearNames(t *testing.T) {
 			t.Errorf("%q of %d bytes", a.Domains, len(text))
 		}
 	})
-	// A few of them are a label as any other.
-	if name := different(18); ALabels(name) == name {
-		t.Errorf("%s stays as it is", name)
+	for name, stays := range map[string]bool{
+		different(18): false, different(63) + ".example": false, different(64) + ".example": true,
+		strings.Repeat("\u00fc", 50) + "\u3002example": false, strings.Repeat(strings.Repeat("\u00fc", 20)+"\uff0e", 5): false,
+		strings.Repeat("\u00fc", 64): true, strings.Repeat("\u00fc.", 128): true,
+	} {
+		if got := ALabels(name); (got == name) != stays {
+			t.Errorf("%s became %s", name, got)
+		}
 	}
 }
 
