@@ -358,30 +358,6 @@ func TestRedisMany(t *testing.T) {
 	}
 }
 
-// TestRedisFull asks for the cells of a table that has thousands, again and again: an answer of a real server names somewhat more keys than it is
-// asked for, and a connection brings thousands of arrays.
-func TestRedisFull(t *testing.T) {
-	server := startRedis(t)
-	r := openTest(t, RedisConfig{URL: server.url()}, calm)
-	const cells = 5000
-	for i := range 10 { // in parts, as a slow machine would take the server for away
-		var calls []call
-		for j := range cells / 10 {
-			step := Step{Op: Touch, Table: "t", Key: strconv.Itoa(i*cells/10 + j), Keep: time.Hour}
-			calls = append(calls, step.call())
-		}
-		run(context.Background(), r.client.WithTimeout(time.Minute), calls)
-	}
-	prefix, want := "", cells
-	for n := range 150 {
-		entries, err := r.Entries(context.Background(), time.Now(), "t", prefix, cells)
-		if err != nil || len(entries) != want || r.Status() != "" {
-			t.Fatalf("time %d: %d of %d entries, %v, %q", n, len(entries), want, err, r.Status())
-		}
-		prefix, want = "4999", 1
-	}
-}
-
 func TestRedisURL(t *testing.T) {
 	for _, url := range []string{
 		"", "localhost", "http://h", "unix:///s", "redis://", "redis://:s3cret#x@h", "redis://:s3cret/x@h:1", "redis://:s3cret?x@h", "redis://u:s3cret%zz@h",
