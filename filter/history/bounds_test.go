@@ -94,22 +94,9 @@ func TestClockWasAhead(t *testing.T) {
 	s, path, _ := openTest(t, func(c *Config) { c.Now = func() time.Time { return now } })
 	s.Close()
 	for i, at := range []time.Duration{60 * day, 0, 40 * day} {
-		now = atStart.Add(at)
-		s := halted(t, s.config)
-		record := fullRecord(i)
-		record.Time = now
-		now = now.Add(2 * time.Hour) // nothing is spared any more
-		if err := s.write([]added{{record, nil}}); err != nil {
-			t.Fatal(err)
-		}
-		if err := s.Close(); err != nil {
-			t.Fatal(err)
-		}
+		recordAt(t, s.config, &now, atStart.Add(at), i)
 	}
-	var left []string
-	if err := reader(t, path).Rows(context.Background(), Filter{Oldest: true}, func(row *Row) bool { left = append(left, row.ID); return true }); err != nil {
-		t.Fatal(err)
-	}
+	left := idsIn(t, path)
 	if want := []string{"AAAA-0000", "AAAA-0002"}; !slices.Equal(left, want) {
 		t.Errorf("left are %v, want %v", left, want)
 	}
@@ -132,26 +119,38 @@ func TestClockWasBack(t *testing.T) {
 		{30*day + time.Hour, []string{"AAAA-0002", "AAAA-0003", "AAAA-0004"}},
 		{32 * day, []string{"AAAA-0003", "AAAA-0004", "AAAA-0005"}},
 	} {
-		now = atStart.Add(step.at)
-		s := halted(t, s.config)
-		record := fullRecord(i)
-		record.Time = now
-		now = now.Add(2 * time.Hour) // nothing is spared any more
-		if err := s.write([]added{{record, nil}}); err != nil {
-			t.Fatal(err)
-		}
-		if err := s.Close(); err != nil {
-			t.Fatal(err)
-		}
-		var left []string
-		if err := reader(t, path).Rows(context.Background(), Filter{Oldest: true}, func(row *Row) bool { left = append(left, row.ID); return true }); err != nil {
-			t.Fatal(err)
-		}
+		recordAt(t, s.config, &now, atStart.Add(step.at), i)
+		left := idsIn(t, path)
 		slices.Sort(left) // by time the one of long ago is the first
 		if !slices.Equal(left, step.left) {
 			t.Errorf("after %v: left are %v, want %v", step.at, left, step.left)
 		}
 	}
+}
+
+// recordAt begins a store under a clock, records number i there, and ends it two hours later, when nothing is spared any more.
+func recordAt(t *testing.T, config Config, now *time.Time, at time.Time, i int) {
+	t.Helper()
+	*now = at
+	s := halted(t, config)
+	record := fullRecord(i)
+	record.Time = at
+	*now = at.Add(2 * time.Hour)
+	if err := s.write([]added{{record, nil}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// idsIn gives the ids of all rows of a file, the oldest first.
+func idsIn(t *testing.T, path string) (ids []string) {
+	t.Helper()
+	if err := reader(t, path).Rows(context.Background(), Filter{Oldest: true}, func(row *Row) bool { ids = append(ids, row.ID); return true }); err != nil {
+		t.Fatal(err)
+	}
+	return ids
 }
 
 func closedChannel() chan struct{} {

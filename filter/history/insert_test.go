@@ -34,10 +34,7 @@ func TestNoRowWithoutBlock(t *testing.T) {
 	if err := s.write([]added{{fullRecord(3), nil}}); err != nil {
 		t.Fatal(err)
 	}
-	var ids []string
-	if err := reader(t, path).Rows(context.Background(), Filter{Oldest: true}, func(r *Row) bool { ids = append(ids, r.ID); return true }); err != nil {
-		t.Fatal(err)
-	}
+	ids := idsIn(t, path)
 	kept, lost := s.Counts()
 	if got := strings.Join(ids, " "); got != "AAAA-0003" || kept != 1 || lost != 2 {
 		t.Errorf("rows of %q, %d kept, %d lost", got, kept, lost)

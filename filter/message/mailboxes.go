@@ -49,7 +49,7 @@ func readMailboxes(value string) (found []string, doubt bool) {
 	}
 	// What no address holds, but a quoted string, a comment or an encoded word does: some readers find it there.
 	if !m.hasAddress() {
-		m.doubt = m.doubt && len(m.found) > 0 || strings.Contains(m.in, "@") || hidesAddress(m.in)
+		m.doubt = m.doubt && len(m.found) > 0 || hasAt(m.in) || hidesAddress(m.in)
 	}
 	return m.found, m.doubt
 }
@@ -116,7 +116,7 @@ func (m *mailboxes) quoted() {
 		m.part.words.WriteString(`"` + text + `"`)
 		return
 	}
-	m.doubt = m.doubt || m.part.angles != nil && strings.Contains(text, "@") // behind an address
+	m.doubt = m.doubt || m.part.angles != nil && hasAt(text) // behind an address
 	m.part.aside(text)
 	isOne := isAddress(text) && len(strings.Fields(text)) == 1
 	m.part.quoted = m.part.quoted || isOne || hidesAddress(text) || hasAt(text) && (m.part.at || strings.Contains(text, "<"))
@@ -124,7 +124,7 @@ func (m *mailboxes) quoted() {
 }
 
 func (p *part) aside(text string) {
-	if strings.Contains(text, "@") || hidesAddress(text) {
+	if hasAt(text) || hidesAddress(text) {
 		p.asides = append(p.asides, text)
 		p.held = p.held || holdsAddress(text)
 	}
@@ -163,7 +163,7 @@ func (m *mailboxes) comment(inAngle bool) {
 		}
 		if depth == 0 {
 			text, before, after := m.in[start:m.at], m.in[:start-1], m.in[m.at:]
-			m.doubt = m.doubt || strings.ContainsAny(text, "@<>") && (inAngle || isWithin(before, after)) || strings.Contains(text, "<") && strings.Contains(text, "@")
+			m.doubt = m.doubt || strings.ContainsAny(text, "@<>") && (inAngle || isWithin(before, after)) || strings.Contains(text, "<") && hasAt(text)
 			return
 		}
 	}
@@ -220,7 +220,7 @@ func (m *mailboxes) endPart() {
 	words := p.words.String()
 	p.angles = slices.CompactFunc(p.angles, strings.EqualFold) // some programs write it twice
 	m.slip = m.slip || len(p.angles) > 1
-	m.doubt = m.doubt || len(p.angles) == 1 && strings.Contains(words[p.name:], "@")
+	m.doubt = m.doubt || len(p.angles) == 1 && hasAt(words[p.name:])
 	for _, address := range p.angles {
 		m.take(address)
 	}
@@ -229,7 +229,7 @@ func (m *mailboxes) endPart() {
 	case len(p.angles) > 0:
 	case p.asides == nil && isName(words):
 		m.names = append(m.names, words)
-	case strings.Contains(words, "@"):
+	case hasAt(words):
 		m.doubt = m.doubt || p.quoted
 		m.take(words)
 	case hidesAddress(words): // of no name: a reader that decodes it first sees one more author
@@ -294,7 +294,7 @@ func (m *mailboxes) take(text string) {
 		local = strings.Trim(local, `"`)
 	}
 	m.slip = m.slip || strings.ContainsAny(local, `"<>`)
-	if domain == "" || local == "" || strings.Contains(local, "@") || hidesAddress(local) || looksOther(domain) || isDivided(text) {
+	if domain == "" || local == "" || hasAt(local) || hidesAddress(local) || looksOther(domain) || isDivided(text) {
 		m.doubt = true
 	}
 }
