@@ -11,7 +11,7 @@ import (
 )
 
 // schema: blocks hold the records; a row of table record is what one is searched by. Rows stand in the order of blocks, so that a block's rows
-// are a range.
+// are a range. In name stand the sums of a block's names, which go with it.
 const schema = `
 CREATE TABLE IF NOT EXISTS policy (identity TEXT PRIMARY KEY, first INTEGER NOT NULL, text BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS entry (identity TEXT NOT NULL, list TEXT NOT NULL, pairs TEXT NOT NULL, text TEXT NOT NULL,
@@ -22,9 +22,8 @@ CREATE TABLE IF NOT EXISTS record (seq INTEGER PRIMARY KEY, block INTEGER NOT NU
 	id TEXT NOT NULL, queue TEXT NOT NULL, message TEXT NOT NULL, action TEXT NOT NULL, rule TEXT NOT NULL, spoken TEXT NOT NULL,
 	client TEXT NOT NULL, name TEXT NOT NULL, helo TEXT NOT NULL, user TEXT NOT NULL, sender TEXT NOT NULL, recipients TEXT NOT NULL,
 	author TEXT NOT NULL, would TEXT NOT NULL, words TEXT NOT NULL, accepted INTEGER NOT NULL);
-CREATE INDEX IF NOT EXISTS record_id ON record (id);
-CREATE INDEX IF NOT EXISTS record_queue ON record (queue) WHERE queue <> '';
-CREATE INDEX IF NOT EXISTS record_message ON record (message) WHERE message <> '';`
+CREATE TABLE IF NOT EXISTS name (block INTEGER PRIMARY KEY, row INTEGER NOT NULL, sums BLOB NOT NULL);
+CREATE TRIGGER IF NOT EXISTS block_gone AFTER DELETE ON block BEGIN DELETE FROM name WHERE block = old.id; END;`
 
 // Row is what a record is searched by, and a list of records shows.
 type Row struct {

@@ -5,7 +5,8 @@
 //	hide.go      addresses = "hashed": local parts become a keyed hash
 //	store.go     the writer: takes records without ever holding up a session, one commit a second
 //	database.go  the SQLite file: blocks of records, one row a record to search by, the policies' texts
-//	query.go     rows and records by id, time and column; blocks for a replay
+//	names.go     rows by an id, a queue id or a message id
+//	query.go     rows by time and column, records; blocks for a replay
 //
 //	spare.go     records whose memory is used again
 //

@@ -19,6 +19,7 @@ import (
 type Reader struct {
 	db       *sql.DB
 	unpacker *zstd.Decoder
+	summed   bool // there are sums of names
 }
 
 // ErrNone says that there is no such record.
@@ -33,11 +34,15 @@ func OpenReader(path string) (*Reader, error) {
 	if err := sameVersion(db); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
+	summed, err := hasSums(db)
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
 	unpacker, err := newUnpacker()
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	return &Reader{db, unpacker}, nil
+	return &Reader{db, unpacker, summed}, nil
 }
 
 // sameVersion gives an error for a history that another version of this program writes.
@@ -160,69 +165,6 @@ func (f Filter) hasClient(text string) bool {
 	return err == nil && f.Client.Contains(addr)
 }
 
-// Find gives the row of a record by its id, its queue id or its message id, with brackets or without; of several the newest.
-func (r *Reader) Find(ctx context.Context, id string) (*Row, error) {
-	bare := bareName(id)
-	for _, try := range []struct{ column, value string }{{"id", strings.ToUpper(bare)}, {"queue", bare}, {"message", bare}, {"id", heardID(bare)}} {
-		if try.value == "" {
-			continue
-		}
-		row, err := r.one(ctx, try.column+" = ?", try.value)
-		if err == nil || !errors.Is(err, ErrNone) {
-			return row, err
-		}
-	}
-	return nil, ErrNone
-}
-
-// bareName takes off what stands around a name where it is copied from: the brackets of a message id, the colon behind a queue id in the log.
-func bareName(name string) string {
-	return strings.Trim(strings.TrimSuffix(strings.TrimSpace(name), ":"), "<>")
-}
-
-// heardID gives the id that somebody means who heard it on the phone or copied it out of a reply: without the dash or with a blank in its place, with its
-// brackets, with letters that no id has for the digits they look like. It is "" for what is none.
-func heardID(text string) string {
-	text = strings.TrimPrefix(strings.Trim(strings.ToUpper(text), "() "), "ID ")
-	text = strings.NewReplacer("-", "", " ", "", "O", "0", "I", "1", "L", "1").Replace(text)
-	if len(text) != 8 {
-		return ""
-	}
-	return text[:4] + "-" + text[4:]
-}
-
-// maxNamesakes bounds the other records that a name stands for too.
-const maxNamesakes = 5
-
-// Namesakes gives the ids of the newest other records that have the queue id or the message id of a row's record, as a name for both.
-func (r *Reader) Namesakes(ctx context.Context, row *Row, name string) (ids []string, err error) {
-	bare := bareName(name)
-	column := ""
-	switch bare {
-	case "":
-		return nil, nil
-	case row.Queue:
-		column = "queue"
-	case row.Message:
-		column = "message"
-	default:
-		return nil, nil // an id of ours is given once
-	}
-	rows, err := r.db.QueryContext(ctx, "SELECT id FROM record WHERE "+column+" = ? AND seq <> ? ORDER BY seq DESC LIMIT ?", bare, row.seq, maxNamesakes)
-	if err != nil {
-		return nil, fmt.Errorf("the history cannot be read: %w", err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var id string
-		if err := rows.Scan(&id); err != nil {
-			return nil, fmt.Errorf("the history cannot be read: %w", err)
-		}
-		ids = append(ids, id)
-	}
-	return ids, rows.Err()
-}
-
 // LastRefused gives the row of the last record of which something was not accepted, or would not have been but for mode observe or a pause. What a
 // single observed rule would have done is none, unless it is among those that are held back.
 func (r *Reader) LastRefused(ctx context.Context, heldBack []string) (*Row, error) {
@@ -256,19 +198,6 @@ func (row *Row) spared(heldBack []string) bool {
 		}
 	}
 	return false
-}
-
-func (r *Reader) one(ctx context.Context, where string, values ...any) (*Row, error) {
-	rows, err := r.db.QueryContext(ctx, "SELECT "+columns+" FROM record WHERE "+where+" ORDER BY seq DESC LIMIT 1", values...)
-	if err != nil {
-		return nil, fmt.Errorf("the history cannot be read: %w", err)
-	}
-	defer rows.Close()
-	if !rows.Next() {
-		return nil, errors.Join(rows.Err(), ErrNone)
-	}
-	row := &Row{}
-	return row, row.scan(rows)
 }
 
 // Record gives the record of a row, with its findings.

@@ -80,6 +80,9 @@ func Open(c Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := nameBlocks(db); err != nil {
+		return nil, errors.Join(fmt.Errorf("the history %s cannot be written: %w", c.Path, err), db.Close())
+	}
 	packer, err := newPacker()
 	if err != nil {
 		return nil, errors.Join(err, db.Close())

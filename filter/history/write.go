@@ -31,6 +31,7 @@ type open struct {
 	records      int
 	first, last  time.Time
 	core, detail *encoder
+	sums         []byte // of the names
 	dirty        bool
 }
 
@@ -105,6 +106,7 @@ func (w *writing) add(one added) error {
 	row.seq, row.block, row.place = b.row+int64(b.records), b.id, b.records
 	b.core.core(r)
 	b.detail.detail(r)
+	b.sums = appendSums(b.sums, &row)
 	b.records, b.dirty = b.records+1, true
 	b.first, b.last = earlier(b.first, r.Time), later(b.last, r.Time)
 	return w.rows.add(&row)
@@ -126,7 +128,7 @@ func later(a, b time.Time) time.Time {
 
 // begin begins a new block.
 func (w *writing) begin(at time.Time) error {
-	b := &open{first: at, last: at, core: w.core, detail: w.detail}
+	b := &open{first: at, last: at, core: w.core, detail: w.detail, sums: make([]byte, 0, blockRecords*recordSums)}
 	b.core.begin()
 	b.detail.begin()
 	if err := w.tx.QueryRowContext(w.ctx, "SELECT coalesce(max(id), 0) + 1 FROM block").Scan(&b.id); err != nil {
@@ -149,9 +151,12 @@ func (w *writing) flush() error {
 	both := w.packer.EncodeAll(b.detail.out, core)
 	w.packed = both // for the next block
 	core, detail := both[:len(core)], both[len(core):]
-	_, err := w.tx.ExecContext(w.ctx, "INSERT OR REPLACE INTO block VALUES (?, ?, ?, ?, ?, ?, ?)",
-		b.id, b.first.UnixMilli(), b.last.UnixMilli(), b.row, b.records, core, detail)
+	if _, err := w.tx.ExecContext(w.ctx, "INSERT OR REPLACE INTO block VALUES (?, ?, ?, ?, ?, ?, ?)",
+		b.id, b.first.UnixMilli(), b.last.UnixMilli(), b.row, b.records, core, detail); err != nil {
+		return err
+	}
 	b.dirty = false
+	_, err := w.tx.ExecContext(w.ctx, "INSERT OR REPLACE INTO name VALUES (?, ?, ?)", b.id, b.row, b.sums)
 	return err
 }
 
