@@ -25,6 +25,7 @@ const format = 1
 type encoder struct {
 	out   []byte
 	texts texts  // those that may come again
+	terms terms  // those among them that are terms
 	count uint64 // of all texts
 }
 
@@ -41,6 +42,7 @@ func (e *encoder) begin() {
 	}
 	e.out = append(e.out[:0], format)
 	e.texts.clear()
+	e.terms.clear()
 	e.count = 0
 }
 
@@ -56,20 +58,35 @@ func (e *encoder) bool(b bool) {
 	e.out = append(e.out, n)
 }
 
-// text writes 0 for "", 1 for a new text that follows, and n+2 for text n of the block.
-func (e *encoder) text(s string) {
+// text writes 0 for "", 1 for a new text that follows, and n+2 for text n of the block. It gives the number of the text.
+func (e *encoder) text(s string) (number uint64) {
 	if s == "" {
 		e.uint(0)
-		return
+		return 0
 	}
 	hash := e.texts.hash(s)
 	if n, known := e.texts.find(hash, s, e.out); known {
 		e.uint(uint64(n) + 2)
-		return
+		return uint64(n)
 	}
 	n := e.count
 	e.once(s)
 	e.texts.add(place{hash: hash, at: uint32(len(e.out) - len(s)), size: uint32(len(s)), number: uint32(n)})
+	return n
+}
+
+// term writes a text of the program or of the policy, which comes with nearly every record, as text does.
+func (e *encoder) term(s string) {
+	if s == "" {
+		e.uint(0)
+		return
+	}
+	t := e.terms.of(s)
+	if t.text == s {
+		e.uint(t.number + 2)
+		return
+	}
+	*t = term{s, e.text(s)}
 }
 
 // once writes a text that hardly comes again, such as an id: it is not looked for, and not remembered.
@@ -149,7 +166,7 @@ func (e *encoder) core(r *Record) {
 	e.once(r.Conn)
 	e.uint(uint64(r.Number))
 	e.moment(r.Time)
-	e.text(r.Policy)
+	e.term(r.Policy)
 	e.client(r)
 	e.sender(r)
 	e.uint(uint64(len(r.Recipients)))
@@ -169,7 +186,7 @@ func (e *encoder) core(r *Record) {
 	}
 	e.uint(uint64(len(r.Readings)))
 	for _, l := range r.Readings {
-		e.text(l.Limit)
+		e.term(l.Limit)
 		e.uint(uint64(l.At))
 		e.int(int64(l.Recipient))
 		e.bool(l.Over)
@@ -238,13 +255,13 @@ func (e *encoder) message(m *Message) {
 }
 
 func (e *encoder) outcome(o *Outcome) {
-	e.text(o.Check)
+	e.term(o.Check)
 	e.uint(uint64(o.Starts))
 	e.uint(uint64(o.Published))
 	e.uint(uint64(o.Stage))
 	e.uint(uint64(len(o.Facts)))
 	for _, f := range o.Facts {
-		e.text(f.Name)
+		e.term(f.Name)
 		e.value(f.Value)
 	}
 }
@@ -252,20 +269,20 @@ func (e *encoder) outcome(o *Outcome) {
 func (e *encoder) line(l *Line) {
 	e.int(int64(l.Recipient))
 	e.uint(uint64(l.Action))
-	e.text(l.Rule)
+	e.term(l.Rule)
 	e.uint(uint64(l.Code))
-	e.text(l.Enhanced)
+	e.term(l.Enhanced)
 	e.uint(uint64(l.Decided))
 	e.uint(uint64(l.Planned))
-	e.text(l.Spoken)
+	e.term(l.Spoken)
 	e.bool(l.PutOff)
-	e.text(l.Instead)
-	e.text(l.After)
-	e.text(l.What)
+	e.term(l.Instead)
+	e.term(l.After)
+	e.term(l.What)
 	e.uint(uint64(len(l.Woulds)))
 	for _, w := range l.Woulds {
-		e.text(w.Rule)
-		e.text(w.What)
+		e.term(w.Rule)
+		e.term(w.What)
 		e.uint(uint64(w.Decided))
 		e.uint(uint64(w.Spoken))
 		e.uint(uint64(w.Share))
@@ -292,15 +309,17 @@ func (e *encoder) detail(r *Record) {
 }
 
 func (e *encoder) finding(f *check.Finding) {
-	for _, s := range [...]string{f.Check, f.Method, f.Result, f.Code, f.Identity, f.Domain, f.Detail} {
-		e.text(s)
+	for _, s := range [...]string{f.Check, f.Method, f.Result, f.Code, f.Identity} {
+		e.term(s)
 	}
+	e.text(f.Domain)
+	e.text(f.Detail)
 	e.bool(f.KeyFound)
 	e.uint(uint64(f.Took))
 	e.uint(uint64(len(f.Props)))
 	for _, p := range f.Props {
-		e.text(p.Type)
-		e.text(p.Name)
+		e.term(p.Type)
+		e.term(p.Name)
 		e.text(p.Value)
 	}
 	e.uint(uint64(len(f.Lookups)))

@@ -303,10 +303,9 @@ func (s *Store) begin() error {
 	w := &writing{Store: s, ctx: ctx, cancel: cancel}
 	var err error
 	if w.conn, err = s.db.Conn(ctx); err == nil {
+		s.rows.begin(w.conn)
 		// Not under ctx: package sql would take the transaction back at its end, and rows that are added after that would be in none.
-		if w.tx, err = w.conn.BeginTx(context.Background(), nil); err == nil {
-			err = s.rows.prepare(ctx, w.conn)
-		}
+		w.tx, err = w.conn.BeginTx(context.Background(), nil)
 	}
 	if err == nil && s.block != nil {
 		err = w.rejoin()

@@ -67,3 +67,25 @@ func (t *texts) put(p place) {
 	}
 	t.places[i] = p
 }
+
+// terms finds the names of facts, rules and checks and the words of results, of which a policy has some hundred, without a hash of the whole text.
+// It holds the texts of the program and of the policy, which are there anyway.
+type terms [512]term
+
+// term is a text of a block, and its number there.
+type term struct {
+	text   string
+	number uint64
+}
+
+func (t *terms) clear() { *t = terms{} }
+
+// of gives where a text stands, if it is known: those with the same length and the same letters in three places share it, and the last stays.
+func (t *terms) of(s string) *term {
+	last := len(s) - 1
+	slot := uint(last)
+	for _, i := range [...]int{0, last / 2, last} {
+		slot = 13*slot + uint(s[i])
+	}
+	return &t[slot%uint(len(t))]
+}

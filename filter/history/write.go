@@ -141,11 +141,14 @@ func (w *writing) begin(at time.Time) error {
 	return nil
 }
 
-// flush writes the block as it is now, over what an earlier commit wrote of it.
+// flush writes the rows that wait, and the block as it is now, over what an earlier commit wrote of it.
 func (w *writing) flush() error {
 	b := w.block
 	if b == nil || !b.dirty {
 		return nil
+	}
+	if err := w.rows.rest(); err != nil {
+		return err
 	}
 	core := w.packer.EncodeAll(b.core.out, w.packed[:0])
 	both := w.packer.EncodeAll(b.detail.out, core)
