@@ -81,6 +81,28 @@ func TestHonestAuthors(t *testing.T) {
 		{"From: =?iso-2022-jp?B?GyRCM3Q8MDJxPFIbKEI=?=, Shop <j@x.test>", "j@x.test", "x.test"},
 		{"From: j@x.test (\xb3\\\xa5\\\xbb\\)", "j@x.test", "x.test"}, // Big5
 		{"From: \"\xb3\\\xa5\\\xbb\\\" <j@x.test>", "j@x.test", "x.test"},
+		{"From: \"\x83t\x83@\x83\x93\x83\\\" <j@x.test>", "j@x.test", "x.test"}, // Shift_JIS: an @ and a backslash
+		{"From: \x83t\x83@, \x83\x93 <j@x.test>", "j@x.test", "x.test"},
+		{"From: \x1b$B@.2q<R\x1b(B(ABC) <j@x.test>", "j@x.test", "x.test"},
+		// One address twice: every reader that sees an author sees this one. The last is what addslashes of PHP makes.
+		{`From: "j@x.test" <<j@x.test>>`, "j@x.test", "x.test"},
+		{"From: j@x.test <j@x.test", "j@x.test", "x.test"},
+		{"From: j@x.test <mailto:j@x.test>", "j@x.test", "x.test"},
+		{`From: "j@x.test <j@x.test>`, "j@x.test", "x.test"},
+		{`From: "j@x.test" j@x.test`, "j@x.test", "x.test"},
+		{`From: \"j@x.test\" <j@x.test>`, "j@x.test", "x.test"},
+		{"From: Shop [j@x.test]", "j@x.test", "x.test"},
+		{"From: Shop <j@x.test;>", "j@x.test", "x.test"},
+		{"From: Shop <\u202aj@x.test\u202c>", "j@x.test", "x.test"}, // copied with its marks of direction
+		{"From: j@x.test\u00a0", "j@x.test", "x.test"},
+		{"From: Sh\x0bop <j@x.test>", "j@x.test", "x.test"}, // a line break of a spreadsheet
+		{"From: Yoga @ Home: Berlin <j@x.test>", "j@x.test", "x.test"},
+		// iconv_mime_encode of PHP leaves what RFC 2047 5 (3) forbids in a name: parentheses, @ and commas.
+		{"From: =?utf-8?Q?J=C3=B6rg=20(b@y.test)?= <j@x.test>", "j@x.test", "x.test"},
+		{"From: =?utf-8?Q?Sch=C3=B6n=20@=20Home,=20Inc.?= <j@x.test>", "j@x.test", "x.test"},
+		// All of it in an encoded word: who does not decode it sees no author at all.
+		{"From: =?utf-8?B?U2hvcCA8akB4LnRlc3Q+?=", "j@x.test", "x.test"},
+		{`From: "j@x.test\.y.test"`, "j@x.test.y.test", "x.test.y.test"},
 	} {
 		got := authorOf(c.field)
 		if got.Fields != 1 || got.Address != c.address || got.Domain != c.domain {
@@ -123,6 +145,13 @@ func TestDoubtfulAuthors(t *testing.T) {
 		{"an address at a host of the site", []string{"From: ceo@intranet, B <b@x.test>"}},
 		{"a name and an address with dots", []string{"From: A @ y.test, B <b@x.test>"}},
 		{"the same with blanks in it", []string{"From: A @ y .test, B <b@x.test>"}},
+		{"a domain in quotes behind an @", []string{`From: ceo @"y.test", B <b@x.test>`}},
+		{"a dot in quotes behind an @", []string{`From: ceo @y"."test, B <b@x.test>`}},
+		{"the same before a colon", []string{`From: ceo @"y.test": B <b@x.test>;`}},
+		{"a name in an encoded word that is an address", []string{"From: =?utf-8?Q?ceo_@_y=2Etest,?= <b@x.test>"}},
+		{"Latin 1 before the @", []string{"From: caf\xe9@y.test, B <b@x.test>"}},
+		{"the same with a comment in the domain", []string{"From: caf\xe9@y(c).test, B <b@x.test>"}},
+		{"a comment with an address that divides words behind the angles", []string{"From: <b@x.test> a(c@y.test)d"}},
 		{"NUL", []string{"From: a@x.test\x00@y.test"}},
 		{"a bare CR", []string{"From: a@x.test\rFrom: b@y.test"}},
 		{"a bare LF", []string{"From: a@x.test\nFrom: b@y.test"}},
@@ -167,11 +196,11 @@ func TestDoubtfulAuthors(t *testing.T) {
 func TestDoubtIsOneMore(t *testing.T) {
 	for field, want := range map[string]int{
 		"From: ceo@x.test\x01": 2, "From: a@x.test\x00@y.test": 2, "From: <@x.test:b@y.test>": 2,
-		"From: a@x.test\xa0": 2, "From: a@x.test\u00a0": 2, "From: a@x.test]": 2, "From: a@[x.test]": 2, "From: a@x\\.test": 2, "From: a@x.test/y": 2,
+		"From: a@x.test\xa0": 2, "From: a@x.test\u00a0.y.test": 2, "From: a@x.test]": 2, "From: a@[x.test]": 2, "From: a@x\\.test": 2, "From: a@x.test/y": 2,
 		"From: a@x.test Name": 2, "From: <a@x.test y.test>": 2, "From: a@x.test(c)y.test": 2, "From: a@" + strings.Repeat("a.", 127) + "x.test": 2,
 		`From: "a@x.test", <b@y.test>`: 2, `From: (a@x.test), <b@y.test>`: 2, `From: <b@y.test>; "a@x.test"`: 2, `From: <b@y.test> "a@x.test"`: 2, `From: "A (a@x.test)", B <b@y.test>`: 2,
 		`From: "a@x.test": b@y.test;`: 2, `From: "a@x.test]"`: 2, "From: a@x.test. y.test": 2, "From: a@x.(c)test": 2, `From: "=?utf-8?Q?a=40x.test?=", <b@y.test>`: 2, `From: "<a@x.test>@ y.test"`: 2, `From: a@"b@x.test".`: 2,
-		`From: "a@x.test" b@y.test`: 2, "From: (<a@x.test>) b@y.test": 2, "From: =?utf-8?Q?a=40x.test?=": 2, "From: a@x.test <>": 2,
+		`From: "a@x.test" b@y.test`: 2, "From: (<a@x.test>) b@y.test": 2, "From: =?utf-8?Q?a=40x.test.?= y.test": 2, `From: "a@x.test".y.test`: 2, `From: a@x.test".y.test"`: 2, "From: a@x.test:.y.test": 2, "From: =?utf-16?Q?a=00=40=00x=00?=": 2, "From: a@x.test <>": 2,
 		"Subject: y\rFrom: a@x.test": 1, "Subject: y\nFROM : a@x.test": 1, "Subject: y\r\nFrom: a@x.test": 1, "Subject: y\r\n From: a@x.test": 0, "Subject: y\r\r\r\n\tFrom: a@x.test": 0,
 		"From\u00a0: a@x.test": 2, "\u2060From: a@x.test": 2,
 		"From: <>": 1, "From: <MAILER-DAEMON>": 1, "From: Mail Delivery System <MAILER-DAEMON>": 1,

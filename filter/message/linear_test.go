@@ -10,7 +10,7 @@ import (
 
 // FuzzLinear: no header, field or body takes longer than its length, also where it is one thing again and again and then another.
 func FuzzLinear(f *testing.F) {
-	for _, piece := range []string{"a@x.test,", "<", "(", "\"", "\\", ":", "\r\n ", "\n ", "\r", "From: a\r\n", "\r\n", " ", "\t \r\n", "[192.0.2.1]", "from a (", ">", "\"@\"", ")", "a@b,"} {
+	for _, piece := range []string{"a@x.test,", "<", "(", "\"", "\\", ":", "\r\n ", "\n ", "\r", "From: a\r\n", "\r\n", " ", "\t \r\n", "[192.0.2.1]", "from a (", ">", "\"@\"", ")", "a@b,", " @:", "=?u?q? @,", "\x83@", "[a@", "\\a"} {
 		for _, first := range []string{"", "a", "a@"} {
 			f.Add(first, piece)
 		}

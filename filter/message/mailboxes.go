@@ -13,7 +13,7 @@ type mailboxes struct {
 	at    int
 	found []string
 	doubt bool
-	slip  bool     // doubt that only what else stands in the value can raise: where it holds one @, all readers that see an author see this one
+	slip  bool     // doubt that only what else stands in the value can raise: where it holds one address, all readers that see an author see this one
 	names []string // what stood between commas and has an @, but no domain: pieces of a name, as in "Ann @ Shop, Inc. <a@shop.example>", unless nothing else is there
 	part  part
 }
@@ -27,14 +27,19 @@ type part struct {
 	asides []string        // quoted strings and comments that hold an @, plainly or in an encoded word
 	held   bool            // a reader may take what one of them holds for an address
 	quoted bool            // a quoted string is an address, or has one in angles or behind an address: some readers take that one
+	glued  bool            // a quoted string stands against what is or has an address: some readers join them
+	domain bool            // a quoted string behind an @ could be a domain, or a part of one
+	colon  bool            // a colon is in it, which ends no name
+	within bool            // a comment divides words and has an address: who knows no comments sees that one, unless one in angles follows
 }
 
 // readMailboxes gives every address in a value, and whether readers could see something else in it.
 func readMailboxes(value string) (found []string, doubt bool) {
 	unfolded := strings.TrimRight(strings.ReplaceAll(value, "\r\n", ""), "\r") // behind a CR at the end, as old programs write, is nothing
-	m := mailboxes{in: withoutShifts(unfolded)}
-	// RFC 5322 2.2: a field body holds no NUL, no bare CR or LF; readers cut there or go on.
-	m.doubt = strings.ContainsFunc(m.in, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f })
+	m := mailboxes{in: withoutTrails(withoutShifts(unfolded))}
+	// RFC 5322 2.2: a field body holds no NUL, no bare CR or LF; readers cut there or go on. What changes the character set does it for some of them.
+	broken := strings.ContainsAny(m.in, "\x00\r\n\x1b\x0e\x0f")
+	m.doubt, m.slip = broken, strings.ContainsFunc(m.in, isControl)
 	for m.at < len(m.in) {
 		m.next()
 	}
@@ -49,6 +54,10 @@ func readMailboxes(value string) (found []string, doubt bool) {
 	}
 	// What no address holds, but a quoted string, a comment or an encoded word does: some readers find it there.
 	if !m.hasAddress() {
+		if decoded, err := decoder.DecodeHeader(m.in); err == nil && !hasAt(m.in) && strings.Count(decoded, "@") == 1 { // all in encoded words, as old scripts write
+			found, doubt = readMailboxes(decoded)
+			return found, doubt || broken
+		}
 		m.doubt = m.doubt && len(m.found) > 0 || hasAt(m.in) || hidesAddress(m.in)
 	}
 	return m.found, m.doubt
@@ -57,26 +66,6 @@ func readMailboxes(value string) (found []string, doubt bool) {
 func hasAt(text string) bool { return strings.Contains(text, "@") }
 
 func (m *mailboxes) hasAddress() bool { return slices.ContainsFunc(m.found, hasAt) }
-
-// forgive settles slips: brackets, quotes and comments that are not closed or closed twice, a scheme before the address. An honest program
-// makes them, and its address stays the only one that anybody could see. Any other @ makes them doubt.
-func (m *mailboxes) forgive() {
-	i := slices.IndexFunc(m.found, hasAt)
-	if i < 0 || !isLone(m.in) {
-		m.doubt = true
-		return
-	}
-	address := m.found[i]
-	address = address[strings.LastIndexFunc(address[:strings.IndexByte(address, '@')], parts)+1:]
-	m.doubt = m.doubt || address[0] == '@'
-	m.found = []string{address}
-}
-
-// isLone reports whether a value holds one @, and no more with its encoded words decoded.
-func isLone(value string) bool {
-	decoded, err := decoder.DecodeHeader(value)
-	return err == nil && strings.Count(value, "@") == 1 && strings.Count(withoutShifts(decoded), "@") == 1
-}
 
 func (m *mailboxes) next() {
 	c := m.in[m.at]
@@ -94,8 +83,9 @@ func (m *mailboxes) next() {
 	case ',', ';':
 		m.endPart()
 	case ':': // what stands before it is the name of a group (RFC 5322 3.4)
-		if m.part.at || m.part.angles != nil || m.part.held {
-			m.doubt = true
+		if m.part.at && (m.part.colon || !isName(m.part.words.String())) || m.part.domain || m.part.angles != nil || m.part.held {
+			m.slip, m.part.colon = true, true
+			m.part.words.WriteByte(' ')
 			return
 		}
 		m.part = part{}
@@ -110,13 +100,16 @@ func (m *mailboxes) next() {
 
 // quoted passes over a quoted string. Outside of angles it is part of a name, or of a local part.
 func (m *mailboxes) quoted() {
+	before := m.in[:m.at-1]
 	text, ok := m.until('"')
 	m.slip = m.slip || !ok
 	if m.at < len(m.in) && m.in[m.at] == '@' { // "local part"@domain
 		m.part.words.WriteString(`"` + text + `"`)
 		return
 	}
-	m.doubt = m.doubt || m.part.angles != nil && hasAt(text) // behind an address
+	m.slip = m.slip || m.part.angles != nil && hasAt(text) // behind an address
+	m.part.glued = m.part.glued || m.part.at && text != "" && !endsApart(before) || hasAt(text) && !beginsApart(m.in[m.at:])
+	m.part.domain = m.part.domain || m.part.at && mayBeDomain(text)
 	m.part.aside(text)
 	isOne := isAddress(text) && len(strings.Fields(text)) == 1
 	m.part.quoted = m.part.quoted || isOne || hidesAddress(text) || hasAt(text) && (m.part.at || strings.Contains(text, "<"))
@@ -124,6 +117,7 @@ func (m *mailboxes) quoted() {
 }
 
 func (p *part) aside(text string) {
+	text = withoutPairs(text)
 	if hasAt(text) || hidesAddress(text) {
 		p.asides = append(p.asides, text)
 		p.held = p.held || holdsAddress(text)
@@ -163,7 +157,10 @@ func (m *mailboxes) comment(inAngle bool) {
 		}
 		if depth == 0 {
 			text, before, after := m.in[start:m.at], m.in[:start-1], m.in[m.at:]
-			m.doubt = m.doubt || strings.ContainsAny(text, "@<>") && (inAngle || isWithin(before, after)) || strings.Contains(text, "<") && hasAt(text)
+			within := strings.ContainsAny(text, "@<>") && (inAngle || isWithin(before, after))
+			m.doubt = m.doubt || within && (inAngle || m.part.angles != nil)
+			m.part.within = m.part.within || within
+			m.slip = m.slip || strings.Contains(text, "<") && hasAt(text)
 			return
 		}
 	}
@@ -173,13 +170,23 @@ func (m *mailboxes) comment(inAngle bool) {
 
 // isWithin reports whether what stands between two texts divides an address: no blank on either side, or an @ or a dot next to it.
 func isWithin(before, after string) bool {
-	const blanks, ends = " \t", " \t,;:<>()\""
+	const blanks = " \t"
 	left, right := strings.TrimRight(before, blanks), strings.TrimLeft(after, blanks)
 	if strings.HasSuffix(left, "@") || strings.HasSuffix(left, ".") || strings.HasPrefix(right, "@") || strings.HasPrefix(right, ".") {
 		return true
 	}
-	return before != "" && after != "" && !strings.ContainsRune(ends, rune(before[len(before)-1])) && !strings.ContainsRune(ends, rune(after[0]))
+	return before != "" && after != "" && !endsApart(before) && !beginsApart(after)
 }
+
+// apart holds what ends a word.
+const apart = " \t,;:<>()\""
+
+// endsApart reports whether what follows a text begins a new word, and beginsApart whether the text itself does.
+func endsApart(text string) bool {
+	return text == "" || strings.IndexByte(apart, text[len(text)-1]) >= 0
+}
+
+func beginsApart(text string) bool { return text == "" || strings.IndexByte(apart, text[0]) >= 0 }
 
 // angle reads an address in angle brackets, its comments as blanks. A route before it is doubt: readers differ about it.
 func (m *mailboxes) angle() {
@@ -220,23 +227,24 @@ func (m *mailboxes) endPart() {
 	words := p.words.String()
 	p.angles = slices.CompactFunc(p.angles, strings.EqualFold) // some programs write it twice
 	m.slip = m.slip || len(p.angles) > 1
-	m.doubt = m.doubt || len(p.angles) == 1 && hasAt(words[p.name:])
+	m.slip = m.slip || len(p.angles) == 1 && hasAt(words[p.name:])
+	m.doubt = m.doubt || len(p.angles) == 0 && (p.glued || p.within)
 	for _, address := range p.angles {
 		m.take(address)
 	}
 	// An address before one in angles is a name, as contact forms and lists write it without quotes; all readers take the one in angles.
 	switch {
 	case len(p.angles) > 0:
-	case p.asides == nil && isName(words):
+	case p.asides == nil && !p.domain && isName(words):
 		m.names = append(m.names, words)
 	case hasAt(words):
-		m.doubt = m.doubt || p.quoted
+		m.slip = m.slip || p.quoted
 		m.take(words)
 	case hidesAddress(words): // of no name: a reader that decodes it first sees one more author
 		m.doubt = true
 	default: // of no name either: many readers take what looks like an address for one
 		for _, text := range p.asides {
-			m.doubt = m.doubt || strings.Count(text, "@") != 1
+			m.slip = m.slip || strings.Count(text, "@") != 1
 			for _, word := range strings.FieldsFunc(text, parts) {
 				if isAddress(word) {
 					m.doubt = m.doubt || m.slip && isFollowed(text)
@@ -266,21 +274,30 @@ func isFollowed(text string) bool {
 // parts reports whether a character stands between addresses.
 func parts(r rune) bool { return strings.ContainsRune(" \t,;:<>()\"\\", r) }
 
-// isName reports whether words with an @ are no address that somebody could write to: no word ends at the @, and nothing behind it has a dot, or
-// could be made one.
+// isName reports whether words with an @ are no address that somebody could write to: no word ends at the @, and nothing behind it could be a domain.
+// Of a comma in an encoded word, as old scripts write it, they may be what stands before it.
 func isName(words string) bool {
+	if strings.Contains(words, "=?") {
+		const end = "?="
+		decoded, err := decoder.DecodeHeader(words + end)
+		if err != nil {
+			return false
+		}
+		words = strings.TrimSuffix(decoded, end)
+	}
 	before, behind, found := strings.Cut(words, "@")
-	ends := before != "" && !strings.HasSuffix(before, " ") && !strings.HasSuffix(before, "\t")
-	return found && !ends && !strings.ContainsAny(behind, `.@=[\`) && isPlain(strings.NewReplacer(" ", "", "\t", "").Replace(behind)) && !hidesAddress(words)
+	return found && (before == "" || strings.HasSuffix(before, " ") || strings.HasSuffix(before, "\t")) && !mayBeDomain(behind)
+}
+
+// mayBeDomain reports whether words have a dot, or what could be made one.
+func mayBeDomain(words string) bool {
+	return strings.ContainsAny(words, `.@=[<>\`) || !isPlain(strings.NewReplacer(" ", "", "\t", "").Replace(words))
 }
 
 // take takes an address, which may hold blanks. One without a domain, as MAILER-DAEMON, is nobody else's.
 func (m *mailboxes) take(text string) {
-	for _, quote := range []string{"'", `"`} { // some programs quote so
-		if inner, is := strings.CutPrefix(strings.TrimSpace(text), quote); is && strings.HasSuffix(inner, quote) {
-			text = strings.TrimSuffix(inner, quote)
-		}
-	}
+	text, slip := bareAddress(text)
+	m.slip = m.slip || slip
 	address := withoutBlanks(text)
 	m.found = append(m.found, address)
 	i := strings.LastIndexByte(address, '@')
@@ -294,7 +311,7 @@ func (m *mailboxes) take(text string) {
 		local = strings.Trim(local, `"`)
 	}
 	m.slip = m.slip || strings.ContainsAny(local, `"<>`)
-	if domain == "" || local == "" || hasAt(local) || hidesAddress(local) || looksOther(domain) || isDivided(text) {
+	if domain == "" || local == "" || hasAt(local) || strings.ContainsFunc(local, isControl) || hidesAddress(local) || looksOther(domain) || isDivided(text) {
 		m.doubt = true
 	}
 }
