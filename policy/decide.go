@@ -190,7 +190,7 @@ func (w *Walk) awaits(i int, waits []FactID) {
 
 func (e *Evidence) has(id FactID) bool {
 	if id == headerFact {
-		return e.fields != nil
+		return e.header != nil
 	}
 	return e.vals[id] != nil
 }

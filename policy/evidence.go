@@ -18,7 +18,7 @@ type Evidence struct {
 	at     []Stage
 	next   FactID              // behind the last that was published by name
 	header map[string][]string // values of the fields that the policy names, by lower-case name; nil before they are known
-	fields ref.Val             // header as conditions see it
+	fields ref.Val             // header as conditions see it; nil while none looks
 	errors []string            // conditions that failed to evaluate, each rule once
 	stack  string              // of the last that panicked
 	given  map[string]Value    // facts that have a value whatever is published; nil for none
@@ -82,11 +82,10 @@ func (e *Evidence) PublishID(id FactID, v Value, at Stage) {
 
 // PublishHeader makes the fields that the policy names by header("...") known; values gives those of one field name.
 func (e *Evidence) PublishHeader(values func(name string) []string) {
-	e.header = make(map[string][]string, len(e.policy.headerNames))
+	e.header, e.fields = make(map[string][]string, len(e.policy.headerNames)), nil
 	for _, name := range e.policy.headerNames {
 		e.header[name] = values(name)
 	}
-	e.fields = types.DefaultTypeAdapter.NativeToValue(e.header)
 }
 
 // Known reports whether a fact is published.
@@ -192,8 +191,11 @@ func (e *Evidence) ResolveName(name string) (any, bool) {
 		return e.policy.vocabulary.unknown[id], true
 	}
 	if name == headerVariable {
-		if e.fields == nil {
+		switch {
+		case e.header == nil:
 			return unknownHeader, true
+		case e.fields == nil:
+			e.fields = types.DefaultTypeAdapter.NativeToValue(e.header)
 		}
 		return e.fields, true
 	}

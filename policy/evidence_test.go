@@ -16,7 +16,7 @@ func knownFacts(e *Evidence) string {
 			out = append(out, name)
 		}
 	}
-	if e.fields != nil {
+	if e.header != nil {
 		out = append(out, "header")
 	}
 	return strings.Join(out, " ")
