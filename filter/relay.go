@@ -43,22 +43,22 @@ func (s *Session) adoptHop() {
 const maxOwnHops = 10
 
 // stranger gives who handed a message to the first of our own machines: the newest Received field names the relay's client, but where that is one
-// of ours, as a content filter on the relay is, it wrote the next field.
+// of ours, as a content filter on the relay is, it wrote the next field. Where a user logged in to it, or no client is named, the message is that
+// machine's own.
 func (set *Settings) stranger(received []string) message.Hop {
-	var newest message.Hop
+	var own message.Hop
 	for i, value := range received[:min(len(received), maxOwnHops)] {
-		hop, names := message.ReadReceived(value)
-		if names && !set.trusts(hop.Addr) && !set.isRelay(hop.Addr) {
-			return hop
-		}
-		if i == 0 {
-			newest = hop
-		}
-		if !names {
+		t := message.ReadTrace(value)
+		known := t.Addr.IsValid()
+		if i > 0 && (!known || t.User) {
 			break
 		}
+		if !known || !set.trusts(t.Addr) && !set.isRelay(t.Addr) {
+			return t.Hop
+		}
+		own = t.Hop
 	}
-	return newest
+	return own
 }
 
 // adoptClient publishes that host and starts the checks that wait for one.
