@@ -72,8 +72,8 @@ func rowOf(r *Record) Row {
 	if l := r.Final(); l != nil {
 		row.Action, row.Rule, row.Spoken = l.What, l.Rule, l.Spoken
 	}
-	var room [16]string // for as many as there mostly are
-	words, woulds := room[:0], []string(nil)
+	var room [16]string                                  // for as many as there mostly are
+	words, woulds := append(room[:0], ""), []string(nil) // nothing at both ends: a blank stands before each word and behind it
 	for i := range r.Lines {
 		l := &r.Lines[i]
 		words = append(words, l.What, l.Rule)
@@ -84,7 +84,7 @@ func rowOf(r *Record) Row {
 		row.accepted = row.accepted && (l.What == "none" || l.What == "accept")
 	}
 	row.Would = strings.Join(woulds, "; ")
-	row.words = " " + strings.Join(words, " ") + " "
+	row.words = strings.Join(append(words, ""), " ")
 	return row
 }
 
@@ -95,18 +95,18 @@ func recipientsOf(r *Record) string {
 	if len(r.Recipients) == 1 {
 		return r.Recipients[0].Address
 	}
-	var out strings.Builder
+	out := make([]byte, 0, 256) // for as many as there mostly are
 	for i, one := range r.Recipients {
 		if i == shownRecipients {
-			fmt.Fprintf(&out, " and %d more", len(r.Recipients)-i)
+			out = fmt.Appendf(out, " and %d more", len(r.Recipients)-i)
 			break
 		}
 		if i > 0 {
-			out.WriteString(",")
+			out = append(out, ',')
 		}
-		out.WriteString(one.Address)
+		out = append(out, one.Address...)
 	}
-	return out.String()
+	return string(out)
 }
 
 const columns = "seq, block, place, time, id, queue, message, action, rule, spoken, client, name, helo, user, sender, recipients, author, would, words, accepted"

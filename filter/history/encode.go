@@ -46,7 +46,13 @@ func (e *encoder) begin() {
 	e.count = 0
 }
 
-func (e *encoder) uint(n uint64) { e.out = binary.AppendUvarint(e.out, n) }
+func (e *encoder) uint(n uint64) {
+	if n < 0x80 { // mostly, and the compiler then stores no more than a length
+		e.out = append(e.out, byte(n))
+		return
+	}
+	e.out = binary.AppendUvarint(e.out, n)
+}
 
 func (e *encoder) int(n int64) { e.out = binary.AppendVarint(e.out, n) }
 
@@ -245,13 +251,21 @@ func (e *encoder) message(m *Message) {
 	e.uint(uint64(m.AuthorFields))
 	e.uint(uint64(m.AuthorDomains))
 	e.uint(uint64(len(m.Header)))
-	for _, name := range slices.Sorted(maps.Keys(m.Header)) {
+	var room [16]string // for as many as a policy mostly reads
+	for _, name := range sorted(m.Header, room[:0]) {
 		e.text(name)
 		e.list(m.Header[name])
 	}
 	e.addr(m.HopAddr)
 	e.text(m.HopName)
 	e.text(m.HopHelo)
+}
+
+// sorted gives the names of fields in order, in room.
+func sorted(header map[string][]string, room []string) []string {
+	names := slices.AppendSeq(room, maps.Keys(header))
+	slices.Sort(names)
+	return names
 }
 
 func (e *encoder) outcome(o *Outcome) {
