@@ -124,6 +124,8 @@ func TestDoubtfulAuthors(t *testing.T) {
 		{"two in angles", []string{"From: <a@x.test> <b@y.test>"}},
 		{"an address in angles, and another behind it", []string{"From: <a@x.test> b@y.test"}},
 		{"a source route", []string{"From: <@a.test,@b.test:c@x.test>"}},
+		{"an address in angles, and another in an encoded word behind it", []string{"From: <a@x.test> =?utf-8?Q?=3Cb=40y.test=3E?="}},
+		{"the same in quotes", []string{`From: <a@x.test> "=?utf-8?Q?b=40y.test?="`}},
 		{"an angle that is never closed, and another address", []string{"From: c@y.test <b@x.test"}},
 		{"a quote that is never closed, and another address", []string{`From: "c@y.test <b@x.test>`}},
 		{"a comment that is never closed, and another address", []string{"From: (c@y.test b@x.test"}},

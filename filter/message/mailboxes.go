@@ -107,7 +107,7 @@ func (m *mailboxes) quoted() {
 		m.part.words.WriteString(`"` + text + `"`)
 		return
 	}
-	m.slip = m.slip || m.part.angles != nil && hasAt(text) // behind an address
+	m.slip = m.slip || m.part.angles != nil && (hasAt(text) || hidesAddress(text)) // behind an address
 	m.part.glued = m.part.glued || m.part.at && text != "" && !endsApart(before) || hasAt(text) && !beginsApart(m.in[m.at:])
 	m.part.domain = m.part.domain || m.part.at && mayBeDomain(text)
 	m.part.aside(text)
@@ -227,7 +227,7 @@ func (m *mailboxes) endPart() {
 	words := p.words.String()
 	p.angles = slices.CompactFunc(p.angles, strings.EqualFold) // some programs write it twice
 	m.slip = m.slip || len(p.angles) > 1
-	m.slip = m.slip || len(p.angles) == 1 && hasAt(words[p.name:])
+	m.slip = m.slip || len(p.angles) == 1 && (hasAt(words[p.name:]) || hidesAddress(words[p.name:]))
 	m.doubt = m.doubt || len(p.angles) == 0 && (p.glued || p.within)
 	for _, address := range p.angles {
 		m.take(address)
