@@ -46,7 +46,7 @@ func (s *Server) Levels(ctx context.Context, name, prefix string) ([]Level, erro
 		a := l.arithmetic
 		one := Level{Key: e.Key, Level: e.Cell.A, Burst: float64(a.AtMost), Over: e.Cell.A > float64(a.AtMost)}
 		if a.AtMost == 0 {
-			v := a.Read(state.Result{Found: true, Cell: &e.Cell}, neutral, 1, now)
+			v := a.Read(state.Result{Found: true, Cell: e.Cell}, neutral, 1, now)
 			one = Level{Key: e.Key, Level: e.Cell.Level(a.Rate[neutral], now), Burst: a.Burst[neutral], Over: v.Over, Latched: e.Cell.Mark, Retry: v.Retry}
 		}
 		out = append(out, one)
@@ -61,7 +61,7 @@ func (s *Server) ResetLimit(ctx context.Context, name, key string) (bool, error)
 	}
 	table, found := limit.Table(name), false
 	for _, key := range []string{strings.ToLower(key), limit.Written(key)} {
-		results := s.store.Do(ctx, s.now(), []state.Step{{Op: state.Read, Table: table, Key: key}, {Op: state.Clear, Table: table, Key: key}})
+		results := s.store.Do(ctx, s.now(), []state.Step{{Op: state.Read, Table: table, Key: key}, {Op: state.Clear, Table: table, Key: key}}, nil)
 		found = found || results[0].Found
 	}
 	return found, nil
@@ -131,7 +131,7 @@ func (s *Server) ForgetRepute(ctx context.Context, name string) bool {
 	for _, table := range []string{reputation.TableIP, reputation.TableNetwork, reputation.TableDomain, reputation.TableAsked, reputation.TableKnown} {
 		steps = append(steps, state.Step{Op: state.Read, Table: table, Key: name}, state.Step{Op: state.Clear, Table: table, Key: name})
 	}
-	results := s.store.Do(ctx, s.now(), steps)
+	results := s.store.Do(ctx, s.now(), steps, nil)
 	return slices.ContainsFunc(results, func(r state.Result) bool { return r.Found })
 }
 
@@ -184,7 +184,7 @@ func (s *Server) teach(ctx context.Context, l Lesson, v verdict, sign float64) {
 		e.Unwanted = sign * max(set.Signals.SpamWeight, 1)
 	}
 	if steps := set.Reputation.Steps(e); len(steps) > 0 {
-		s.store.Do(ctx, s.now(), steps)
+		s.store.Do(ctx, s.now(), steps, nil)
 	}
 }
 

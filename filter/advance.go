@@ -25,6 +25,7 @@ func (s *Session) begin(at policy.Stage, into *runs, in *check.Input) {
 		t := into.place(i)
 		t.check, t.log, t.session, t.resolver, t.hand = entry.check, s.log, s, s.server.resolver, hand
 		into.tasks[i] = t
+		in.Recalled = s.recalled(i)
 		t.begin(in)
 		if at != policy.Data {
 			s.perform(entry, t)

@@ -98,11 +98,11 @@ type brokenAt struct {
 }
 
 // Do implements state.Store.
-func (b brokenAt) Do(ctx context.Context, now time.Time, steps []state.Step) []state.Result {
+func (b brokenAt) Do(ctx context.Context, now time.Time, steps []state.Step, out []state.Result) []state.Result {
 	if slices.ContainsFunc(steps, func(s state.Step) bool { return s.Table == b.table }) {
 		panic("the memory is broken")
 	}
-	return b.Store.Do(ctx, now, steps)
+	return b.Store.Do(ctx, now, steps, out)
 }
 
 // TestPanicBehind: a session that ends in mid-message ends as a whole, whatever panics where the rules are asked about recipients: it does not count as

@@ -292,10 +292,14 @@ func (s *Session) input(now time.Time) *check.Input {
 		return nil // nothing is asked
 	}
 	addr, name, helo := s.who()
+	ip, network := s.conn.ip, s.conn.network
+	if s.conn.relay {
+		ip, network = s.settings.textsOf(addr)
+	}
 	in := &s.room.input
 	*in = check.Input{
 		Now: now, Receiver: s.settings.authservID(s.conn.MTA), Resolver: s.server.resolver,
-		Client: addr, ClientName: domainOf(name), Helo: helo, Memory: s.server.store,
+		Client: addr, ClientIP: ip, ClientNetwork: network, ClientName: domainOf(name), Helo: helo, Memory: s.server.store,
 	}
 	if s.msg != nil {
 		in.Sender, in.SenderDomain, in.User = s.msg.from.Address, s.msg.senderDomain, s.msg.from.User

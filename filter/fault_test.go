@@ -54,7 +54,8 @@ reply = "451 4.7.1 no"
 	set := s.server.settings.Load()
 	for i := range set.checks {
 		if set.checks[i].name == "spf" {
-			set.checks[i].check = faulty{set.checks[i].check}
+			broken := faulty{set.checks[i].check}
+			set.checks[i].check, set.checks[i].recaller = broken, broken
 		}
 	}
 	session, _ := s.open("192.0.2.1")

@@ -84,6 +84,6 @@ func (s *Server) RenewLeases(ctx context.Context) {
 
 func (s *Server) renewLeases(ctx context.Context) {
 	for some := range slices.Chunk(s.leases.all(), renewedAtOnce) {
-		s.leases.renew(some, func(steps []state.Step) { s.store.Do(ctx, s.now(), steps) })
+		s.leases.renew(some, func(steps []state.Step) { s.store.Do(ctx, s.now(), steps, nil) })
 	}
 }

@@ -143,9 +143,8 @@ func (q question) idle(o occasion) bool {
 // askLimits reads the limits whose keys are known from this stage on, and counts the events that happen. Those in asked have their results
 // already; for all others it makes one round trip.
 func (s *Session) askLimits(o occasion, asked []question, results []state.Result) {
-	now := s.present()
-	var rest []question
-	var steps []state.Step
+	now, r := s.present(), s.room
+	rest, steps := r.asked[:0], r.steps[:0]
 	for q := range s.concerned(o) {
 		i := slices.IndexFunc(asked, func(a question) bool { return a.limit == q.limit && a.n == q.n })
 		if i >= 0 && !q.limit.Banded() {
@@ -170,11 +169,11 @@ func (s *Session) askLimits(o occasion, asked []question, results []state.Result
 		}
 		rest, steps = append(rest, q), append(steps, s.stepOf(q))
 	}
-	if len(steps) == 0 {
+	if r.asked, r.steps = rest, steps; len(steps) == 0 {
 		return
 	}
-	for i, r := range s.remember(steps) {
-		s.answer(rest[i], r, o, now)
+	for i, result := range s.remember(steps, &r.results) {
+		s.answer(rest[i], result, o, now)
 	}
 }
 

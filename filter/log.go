@@ -130,6 +130,8 @@ var loggedFacts = []struct{ name, key string }{
 
 func (s *Session) clientText() string {
 	switch addr, _, _ := s.who(); {
+	case addr == s.conn.Addr && s.conn.ip != "":
+		return s.conn.ip
 	case addr.IsValid():
 		return addr.String()
 	case s.conn.relay:

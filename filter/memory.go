@@ -71,9 +71,9 @@ func (s *Session) greylist(w *policy.Walk) {
 		return
 	}
 	key := greylist.Key(e.Text("client.network"), domain, e.Text("sender.address"), e.Text("rcpt.address"))
-	seen := s.remember([]state.Step{greylist.Look(key)})[0]
+	seen := s.remember([]state.Step{greylist.Look(key)}, &s.room.results)[0]
 	wait, visit := s.settings.Greylist.Judge(key, seen, seen.At)
-	s.remember(visit) // at once: it says since when the sender waits
+	s.remember(visit, &s.room.results) // at once: it says since when the sender waits
 	s.publishMemory("greylist.wait", policy.BoolOf(wait > 0), policy.Rcpt)
 	s.publishMemory("greylist.retry", policy.StringOf(limit.Text(wait)), policy.Rcpt)
 	s.advance(policy.Rcpt, w, w.Step)
@@ -103,7 +103,7 @@ func (s *Session) meetRecipient() {
 		return
 	}
 	asked := slices.DeleteFunc(s.readyLimits(o), func(q question) bool { return q.limit.Count == policyfile.CountFirstTime && !q.limit.Latch })
-	results := s.remember(s.appendSteps([]state.Step{correspondent.LookUser(t.from.User, e.Text("rcpt.address"))}, asked))
+	results := s.remember(s.appendSteps([]state.Step{correspondent.LookUser(t.from.User, e.Text("rcpt.address"))}, asked), &s.room.results)
 	o.newcomer = !results[0].Found
 	s.askLimits(o, asked, results[1:])
 }
@@ -138,9 +138,9 @@ func (s *Session) learn(t *transaction, whole bool) {
 		switch {
 		case t.from.User == "":
 		case whole && !t.refused:
-			s.remember(s.wrote(t)) // at once: the answer may come while the user's program still holds the session open
+			s.remember(s.wrote(t), &s.room.results) // at once: the answer may come while the user's program still holds the session open
 		case s.settings.countsNewcomers:
-			s.remember(s.named(t))
+			s.remember(s.named(t), &s.room.results)
 		}
 	default:
 		s.conn.putOff = s.appendEvidence(s.conn.putOff, t, whole)

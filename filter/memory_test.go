@@ -168,7 +168,7 @@ reply = "450 4.7.1 Too many strangers"
 	s.want(s.visit("192.0.2.1", "alice", "c@x.test"), "450 rcpt", "the third stranger")
 	s.want(s.visit("192.0.2.1", "alice", "a@x.test"), "0", "who is over still writes to whom it knows")
 	s.want(s.visit("192.0.2.1", "bob", "a@x.test"), "0", "another user has a limit of its own")
-	if s.store.Do(context.Background(), s.now, []state.Step{correspondent.LookUser("alice", "c@x.test")})[0].Found {
+	if s.store.Do(context.Background(), s.now, []state.Step{correspondent.LookUser("alice", "c@x.test")}, nil)[0].Found {
 		t.Error("a recipient that was refused is known")
 	}
 }

@@ -49,11 +49,11 @@ func (s *Session) countWider(q question, now time.Time) state.Result {
 		s.log.LogAttrs(context.Background(), slog.LevelError, "a limit has no room for more keys, all of which are over; wider networks count in the place of new ones",
 			slog.String("limit", q.limit.Name), slog.String("key", printable(q.key)), slog.String("id", s.id()))
 	}
-	r := state.Result{Full: true, Before: &state.Cell{}, Cell: &state.Cell{}, At: now}
+	r := state.Result{Full: true, At: now}
 	for key := q.key; r.Full && key != state.Everybody; {
 		key = limit.Wider(key)
 		step := q.limit.arithmetic.Widen(key, q.band, q.n)
-		r = s.server.store.Do(context.Background(), now, []state.Step{step})[0]
+		r = s.server.store.Do(context.Background(), now, []state.Step{step}, nil)[0]
 	}
 	return r
 }
@@ -65,10 +65,10 @@ func (s *Session) readWider(q question, now time.Time) state.Result {
 		key = limit.Wider(key)
 		steps = append(steps, q.limit.arithmetic.Look(key))
 	}
-	for _, r := range s.server.store.Do(context.Background(), now, steps) {
+	for _, r := range s.server.store.Do(context.Background(), now, steps, nil) {
 		if r.Found {
 			return r
 		}
 	}
-	return state.Result{Before: &state.Cell{}, Cell: &state.Cell{}, At: now}
+	return state.Result{At: now}
 }

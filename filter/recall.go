@@ -3,7 +3,6 @@ package filter
 import (
 	"context"
 	"slices"
-	"time"
 
 	"gatepost.example/filter/check"
 	"gatepost.example/filter/state"
@@ -23,20 +22,24 @@ func (s *Session) enter(o occasion, into *runs) {
 	}
 	s.enterRoom()
 	in := s.input(s.clock())
-	s.room.steps = s.appendRecalls(s.room.steps[:0], o.at, in)
-	reads := len(s.room.steps)
+	r := s.room
+	r.steps = s.appendRecalls(r.steps[:0], o.at, in)
+	reads := len(r.steps)
 	asked := s.readyLimits(o)
-	s.room.steps = s.appendSteps(s.room.steps, asked)
-	results := s.remember(s.room.steps)
-	s.room.recalled = recalled{s.server.store, s.room.steps[:reads:reads], results[:reads]}
-	in.Memory = &s.room.recalled
+	r.steps = s.appendSteps(r.steps, asked)
+	results := s.remember(r.steps, &r.recalled)
+	for i := range r.recalls {
+		one := &r.recalls[i]
+		one.results = slices.Clip(results[one.from:one.to])
+	}
 	s.begin(o.at, into, in)
+	r.recalls = wiped(r.recalls)
 	s.askLimits(o, asked, results[reads:])
 }
 
-// remember carries out steps, and before them those that were put off. The time is that of the event, not of the message: a slow session
-// must not turn the time of a bucket back.
-func (s *Session) remember(steps []state.Step) []state.Result {
+// remember carries out steps, and before them those that were put off. The results are in the memory that is named, until that is used again.
+// The time is that of the event, not of the message: a slow session must not turn the time of a bucket back.
+func (s *Session) remember(steps []state.Step, into *[]state.Result) []state.Result {
 	before := len(s.conn.putOff)
 	if before+len(steps) == 0 {
 		return nil
@@ -46,7 +49,8 @@ func (s *Session) remember(steps []state.Step) []state.Result {
 		all = append(s.conn.putOff, steps...)
 		s.conn.putOff = all[:0]
 	}
-	return s.server.store.Do(context.Background(), s.present(), all)[before:]
+	*into = s.server.store.Do(context.Background(), s.present(), all, (*into)[:0])
+	return (*into)[before:]
 }
 
 // maxPutOff bounds the steps that wait for the next time the memory is asked.
@@ -56,43 +60,39 @@ const maxPutOff = 100
 func (s *Session) rememberLater(steps []state.Step) {
 	s.conn.putOff = append(s.conn.putOff, steps...)
 	if len(s.conn.putOff) > maxPutOff {
-		s.remember(nil)
+		s.remember(nil, &s.room.results)
 	}
+}
+
+// recall is what one check reads first.
+type recall struct {
+	check    int
+	from, to int // among the steps of the stage
+	results  []state.Result
 }
 
 // appendRecalls adds what the checks that start at a stage read first.
 func (s *Session) appendRecalls(out []state.Step, at policy.Stage, in *check.Input) []state.Step {
 	for _, i := range s.settings.starting[at] {
-		if r, ok := s.settings.checks[i].check.(check.Recaller); ok && s.wants(i) {
-			s.guarded(s.settings.checks[i].recall, func() { out = r.AppendRecalls(out, in) }) // without it the check asks by itself
+		entry := &s.settings.checks[i]
+		if entry.recaller == nil || !s.wants(i) {
+			continue
 		}
+		s.guarded(entry.recall, func() { // without it the check asks by itself
+			from := len(out)
+			out = entry.recaller.AppendRecalls(out, in)
+			s.room.recalls = append(s.room.recalls, recall{check: i, from: from, to: len(out)})
+		})
 	}
 	return out
 }
 
-// recalled is the memory as the checks of a stage see it: what was read for them is there.
-type recalled struct {
-	store   state.Store
-	reads   []state.Step
-	results []state.Result
-}
-
-// Do implements check.Memory.
-func (r *recalled) Do(ctx context.Context, now time.Time, steps []state.Step) []state.Result {
-	if len(steps) == 0 {
-		return nil
-	}
-	// What one check reads stands together.
-	if at := slices.Index(r.reads, steps[0]); at >= 0 && at+len(steps) <= len(r.reads) && slices.Equal(r.reads[at:at+len(steps)], steps) {
-		return slices.Clip(r.results[at : at+len(steps)])
-	}
-	out := make([]state.Result, 0, len(steps))
-	for _, step := range steps {
-		i := slices.Index(r.reads, step)
-		if i < 0 {
-			return r.store.Do(ctx, now, steps)
+// recalled gives what was read for a check that starts now; nil for none.
+func (s *Session) recalled(check int) []state.Result {
+	for i := range s.room.recalls {
+		if one := &s.room.recalls[i]; one.check == check {
+			return one.results
 		}
-		out = append(out, r.results[i])
 	}
-	return out
+	return nil
 }

@@ -18,9 +18,9 @@ type trips struct {
 	n int
 }
 
-func (c *trips) Do(ctx context.Context, now time.Time, steps []state.Step) []state.Result {
+func (c *trips) Do(ctx context.Context, now time.Time, steps []state.Step, out []state.Result) []state.Result {
 	c.n++
-	return c.Embedded.Do(ctx, now, steps)
+	return c.Embedded.Do(ctx, now, steps, out)
 }
 
 // TestOneTripAStage: under the shipped rules a shared memory costs at most one round trip a stage, at HELO none. A second one costs who

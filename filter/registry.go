@@ -1,8 +1,6 @@
 package filter
 
 import (
-	"net/netip"
-
 	"gatepost.example/filter/arc"
 	"gatepost.example/filter/check"
 	"gatepost.example/filter/correspondent"
@@ -25,10 +23,11 @@ type entry struct {
 	prints bool // Authentication-Results reads it, so it runs for every message that gets one, whatever the rules say
 	waits  bool // its work may wait for something that is neither an answer of DNS nor what an earlier check found
 
-	name   string // of the check, kept because they are asked for in every session
-	recall string // what the log calls its first reading
-	facts  []policy.Fact
-	ids    []policy.FactID // of the facts
+	name     string         // of the check, kept because they are asked for in every session
+	recaller check.Recaller // the check, where it reads the memory first
+	recall   string         // what the log calls that reading
+	facts    []policy.Fact
+	ids      []policy.FactID // of the facts
 }
 
 // memory is what checks remember with.
@@ -41,9 +40,7 @@ type memory struct {
 // registry lists the checks in the order of evidence and of Authentication-Results. A check may wait for those above it only.
 // What depends on the policy file is made for it: a session keeps the checks with which it began.
 func registry(set *Settings, m memory) []entry {
-	known := reputation.Memory{
-		Store: m.store, Rules: set.Reputation, Settle: set.Settle, Network: func(a netip.Addr) string { return set.networkOf(a) },
-	}
+	known := reputation.Memory{Store: m.store, Rules: set.Reputation, Settle: set.Settle}
 	_, isLocal := m.store.(*state.Embedded)
 	afar, table := !isLocal, set.Maps != nil
 	all := []entry{

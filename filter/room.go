@@ -12,12 +12,15 @@ type room struct {
 	lent bool // to work on a goroutine of its own, which reads it for as long as it likes: no other session gets it
 
 	// For no longer than the function that fills them.
-	steps []state.Step
-	ready []question
-	input check.Input
+	steps   []state.Step
+	asked   []question
+	ready   []question
+	results []state.Result
+	input   check.Input
+	recalls []recall
 
 	// For the stage, and for the work that began there.
-	recalled recalled
+	recalled []state.Result
 
 	// For the connection.
 	connection connection
@@ -51,7 +54,8 @@ func (s *Session) leaveRoom() {
 	r.runs.wipe()
 	r.putOff, r.readings = wiped(c.putOff), wiped(c.trail.readings)
 	r.connection = connection{}
-	r.steps, r.ready, r.recalled = wiped(r.steps), wiped(r.ready), recalled{}
+	r.steps, r.asked, r.ready = wiped(r.steps), wiped(r.asked), wiped(r.ready)
+	r.results, r.recalled, r.recalls = wiped(r.results), wiped(r.recalled), wiped(r.recalls)
 	s.server.rooms.Put(r)
 }
 

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"gatepost.example/filter/check"
 	"gatepost.example/filter/correspondent"
 	"gatepost.example/filter/dnsbl"
 	"gatepost.example/filter/history"
@@ -100,6 +101,7 @@ func (s *Server) Reload(settings *Settings) {
 	for i := range settings.checks {
 		entry := &settings.checks[i]
 		entry.name, entry.facts = entry.check.Name(), entry.check.Facts()
+		entry.recaller, _ = entry.check.(check.Recaller)
 		entry.recall = "what " + entry.name + " reads first"
 		settings.starting[entry.check.Starts()] = append(settings.starting[entry.check.Starts()], i)
 		settings.wanted[i] = p.Wants(entry.facts)

@@ -379,7 +379,7 @@ func (s *Session) Close() {
 	s.conn.tasks.stop()
 	s.server.measureFindings(s.conn.tasks)
 	s.server.leases.remove(s.conn.leaving)
-	s.remember(s.conn.leaving)
+	s.remember(s.conn.leaving, &s.room.results)
 	s.conn.leaving = nil
 	if s.conn.atStart != nil {
 		s.conn.atStart.Release()

@@ -14,8 +14,8 @@ type elsewhere struct {
 	ahead time.Duration
 }
 
-func (e elsewhere) Do(ctx context.Context, now time.Time, steps []state.Step) []state.Result {
-	return e.Store.Do(ctx, now.Add(e.ahead), steps)
+func (e elsewhere) Do(ctx context.Context, now time.Time, steps []state.Step, out []state.Result) []state.Result {
+	return e.Store.Do(ctx, now.Add(e.ahead), steps, out)
 }
 
 // TestClockOfTheStore: what a shared memory holds is judged by its clock, however far that of this machine is from it.

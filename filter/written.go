@@ -17,7 +17,7 @@ func (s *Server) LearnWritten(ctx context.Context, all []Written) int {
 	rules, learned := s.settings.Load().Correspondents, 0
 	for _, w := range all {
 		if s.now().Sub(w.At) < rules.Keep {
-			s.store.Do(ctx, w.At, rules.Wrote("", w.To))
+			s.store.Do(ctx, w.At, rules.Wrote("", w.To), nil)
 			learned++
 		}
 	}

@@ -115,7 +115,7 @@ func (t *mailTry) learn(path string) error {
 				steps = t.own.Took(strings.ToLower(domain))
 			}
 		}
-		t.memory.Do(context.Background(), m.Time, steps)
+		t.memory.Do(context.Background(), m.Time, steps, nil)
 		return nil
 	}, func(string, error) {})
 }

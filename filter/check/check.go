@@ -40,7 +40,7 @@ type Recaller interface {
 
 // Memory carries out steps on what is remembered, as state.Store does.
 type Memory interface {
-	Do(ctx context.Context, now time.Time, steps []state.Step) []state.Result
+	Do(ctx context.Context, now time.Time, steps []state.Step, out []state.Result) []state.Result
 }
 
 // Input is what the MTA has said so far. What a stage has not said yet is zero. Texts are the sender's own: hostile, not cleaned.
@@ -48,9 +48,12 @@ type Input struct {
 	Now      time.Time        // taken once a message; signature expiry and replay use it
 	Receiver string           // our authserv-id, also SPF's %{r}
 	Resolver resolve.Resolver // asks DNS
-	Memory   Memory           // has what AppendRecalls of the check asked for; asks for everything else
+	Memory   Memory           // what is remembered
+	Recalled []state.Result   // of the steps that AppendRecalls of the check added; nil where they are still to be done
 
 	Client         netip.Addr // never a v4-mapped address; zero for a client without one
+	ClientIP       string     // that address as text, "" without one
+	ClientNetwork  string     // the network around it, as client.network
 	ClientName     string     // the name the MTA verified, "" when it could not
 	Helo           string     // the argument of HELO or EHLO
 	Sender         string     // MAIL FROM without brackets; "" for the null sender

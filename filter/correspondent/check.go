@@ -49,13 +49,19 @@ func (c correspondent) AppendRecalls(steps []state.Step, in *check.Input) []stat
 
 // Start implements check.Check.
 func (c correspondent) Start(in *check.Input) func(context.Context) check.Outcome {
-	steps, now, findings, memory := c.AppendRecalls(nil, in), in.Now, in.Findings, in.Memory
+	now, findings, memory, recalled := in.Now, in.Findings, in.Memory, in.Recalled
+	var steps []state.Step
+	if recalled == nil {
+		steps = c.AppendRecalls(nil, in)
+	}
 	return func(ctx context.Context) check.Outcome {
-		if len(steps) == 0 {
-			return outcome(false)
+		results := recalled
+		if len(steps) > 0 {
+			results = memory.Do(ctx, now, steps, nil)
 		}
-		results := memory.Do(ctx, now, steps)
 		switch {
+		case len(results) == 0:
+			return outcome(false)
 		case results[0].Found:
 			return outcome(true)
 		case len(results) < 2 || !results[1].Found:

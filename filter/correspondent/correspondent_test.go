@@ -27,7 +27,7 @@ func ask(s state.Store, sender, spf string, at time.Time) bool {
 func TestLearnAndAsk(t *testing.T) {
 	s := state.NewEmbedded(1000, noon)
 	for _, to := range []string{"Ann@Partner.example", "bob@gmail.com"} {
-		s.Do(context.Background(), noon, rules.Wrote("alice", to))
+		s.Do(context.Background(), noon, rules.Wrote("alice", to), nil)
 	}
 	for _, test := range []struct {
 		sender, spf string
@@ -56,9 +56,9 @@ func TestLearnAndAsk(t *testing.T) {
 // TestLookUser: whom one user wrote to says nothing of another.
 func TestLookUser(t *testing.T) {
 	s := state.NewEmbedded(1000, noon)
-	s.Do(context.Background(), noon, rules.Wrote("Alice", "ann@partner.example"))
+	s.Do(context.Background(), noon, rules.Wrote("Alice", "ann@partner.example"), nil)
 	for user, want := range map[string]bool{"alice": true, "bob": false} {
-		if got := s.Do(context.Background(), noon, []state.Step{correspondent.LookUser(user, "ANN@partner.example")})[0].Found; got != want {
+		if got := s.Do(context.Background(), noon, []state.Step{correspondent.LookUser(user, "ANN@partner.example")}, nil)[0].Found; got != want {
 			t.Errorf("%s: %v", user, got)
 		}
 	}
@@ -112,9 +112,9 @@ func TestOwnAfterRestart(t *testing.T) {
 		if i%20 == 0 {
 			domain = "b.test"
 		}
-		s.Do(context.Background(), noon, own.Took(domain))
+		s.Do(context.Background(), noon, own.Took(domain), nil)
 	}
-	s.Do(context.Background(), noon, own.Took("c.test"))
+	s.Do(context.Background(), noon, own.Took("c.test"), nil)
 	entries, err := s.Entries(context.Background(), noon, correspondent.OwnTable(), "", 1000)
 	if err != nil {
 		t.Fatal(err)

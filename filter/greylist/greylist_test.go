@@ -17,8 +17,8 @@ var rules = greylist.Rules{Delay: 5 * time.Minute, Window: day, MaxAge: 36 * day
 
 // visit gives how long a sender is to wait who comes at a time.
 func visit(s state.Store, key string, at time.Time) time.Duration {
-	wait, remember := rules.Judge(key, s.Do(context.Background(), at, []state.Step{greylist.Look(key)})[0], at)
-	s.Do(context.Background(), at, remember)
+	wait, remember := rules.Judge(key, s.Do(context.Background(), at, []state.Step{greylist.Look(key)}, nil)[0], at)
+	s.Do(context.Background(), at, remember, nil)
 	return wait
 }
 
@@ -53,11 +53,11 @@ func TestVisits(t *testing.T) {
 func TestTwoFirstTries(t *testing.T) {
 	s, key := state.NewEmbedded(1000, noon), greylist.Key("192.0.2.0/24", "", "a@example.org", "u@example.net")
 	look := func() state.Result {
-		return s.Do(context.Background(), noon, []state.Step{greylist.Look(key)})[0]
+		return s.Do(context.Background(), noon, []state.Step{greylist.Look(key)}, nil)[0]
 	}
 	for _, seen := range []state.Result{look(), look()} {
 		_, remember := rules.Judge(key, seen, noon)
-		s.Do(context.Background(), noon, remember)
+		s.Do(context.Background(), noon, remember, nil)
 	}
 	for _, step := range []struct{ after, want time.Duration }{{time.Second, 5*time.Minute - time.Second}, {5 * time.Minute, 0}, {36 * day, 0}} {
 		if got := visit(s, key, noon.Add(step.after)); got != step.want {

@@ -22,11 +22,11 @@ func twenty() *limit.Limit {
 }
 
 func pour(s state.Store, l *limit.Limit, n float64, at time.Time) limit.Verdict {
-	return l.Counted(s.Do(context.Background(), at, []state.Step{l.Pour("k", 0, n)})[0], 0, n)
+	return l.Counted(s.Do(context.Background(), at, []state.Step{l.Pour("k", 0, n)}, nil)[0], 0, n)
 }
 
 func look(s state.Store, l *limit.Limit, at time.Time) limit.Verdict {
-	return l.Read(s.Do(context.Background(), at, []state.Step{l.Look("k")})[0], 0, 1, at)
+	return l.Read(s.Do(context.Background(), at, []state.Step{l.Look("k")}, nil)[0], 0, 1, at)
 }
 
 // TestTwentyAtOnceThenTwentyAnHour: what "20/1h" means by the contract of policy.toml.
@@ -85,7 +85,7 @@ func TestLatch(t *testing.T) {
 	if v := look(s, l, noon.Add(60*24*time.Hour)); !v.Over || v.Retry != 0 {
 		t.Errorf("%+v: once over, over until reset", v)
 	}
-	s.Do(context.Background(), noon, []state.Step{{Op: state.Clear, Table: limit.Table("twenty"), Key: "k"}})
+	s.Do(context.Background(), noon, []state.Step{{Op: state.Clear, Table: limit.Table("twenty"), Key: "k"}}, nil)
 	if v := look(s, l, noon.Add(60*24*time.Hour)); v.Over {
 		t.Error("a reset does not help")
 	}
@@ -95,12 +95,12 @@ func TestLatch(t *testing.T) {
 func TestSessions(t *testing.T) {
 	s, l := state.NewEmbedded(1000, noon), &limit.Limit{Name: "open", AtMost: 2}
 	enter := func(id string) bool {
-		return l.Counted(s.Do(context.Background(), noon, []state.Step{l.Enter("k", id)})[0], 0, 1).Over
+		return l.Counted(s.Do(context.Background(), noon, []state.Step{l.Enter("k", id)}, nil)[0], 0, 1).Over
 	}
 	if enter("a") || enter("b") || !enter("c") {
 		t.Error("two sessions fit, the third does not")
 	}
-	s.Do(context.Background(), noon, []state.Step{l.Leave("k", "c"), l.Leave("k", "a")})
+	s.Do(context.Background(), noon, []state.Step{l.Leave("k", "c"), l.Leave("k", "a")}, nil)
 	if enter("d") || !enter("e") {
 		t.Error("a session that left makes room for one")
 	}
@@ -181,6 +181,6 @@ func BenchmarkPour(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
-		s.Do(context.Background(), noon, []state.Step{l.Pour(keys[i%len(keys)], 0, 1)})
+		s.Do(context.Background(), noon, []state.Step{l.Pour(keys[i%len(keys)], 0, 1)}, nil)
 	}
 }

@@ -47,12 +47,12 @@ func (j *Judge) Message(at time.Time, said Envelope, header *message.Header, bod
 type frozen struct{ state.Store }
 
 // Do reads what the steps name, and changes nothing.
-func (f frozen) Do(ctx context.Context, now time.Time, steps []state.Step) []state.Result {
+func (f frozen) Do(ctx context.Context, now time.Time, steps []state.Step, out []state.Result) []state.Result {
 	reads := make([]state.Step, len(steps))
 	for i, s := range steps {
 		reads[i] = state.Step{Op: state.Read, Table: s.Table, Key: s.Key}
 	}
-	return f.Store.Do(ctx, now, reads)
+	return f.Store.Do(ctx, now, reads, out)
 }
 
 // Born is so long ago that the memory counts as settled.

@@ -2,7 +2,6 @@ package reputation
 
 import (
 	"context"
-	"net/netip"
 	"slices"
 	"strconv"
 	"time"
@@ -14,10 +13,9 @@ import (
 
 // Memory is what the checks read.
 type Memory struct {
-	Store   state.Store
-	Rules   Rules
-	Settle  time.Duration                // until the memory is settled
-	Network func(addr netip.Addr) string // the network around an address, as client.network
+	Store  state.Store
+	Rules  Rules
+	Settle time.Duration // until the memory is settled
 }
 
 // client is the check of the client's address.
@@ -43,29 +41,31 @@ func (client) Facts() []policy.Fact {
 }
 
 // AppendRecalls implements check.Recaller.
-func (c client) AppendRecalls(steps []state.Step, in *check.Input) []state.Step {
-	if !in.Client.IsValid() {
+func (client) AppendRecalls(steps []state.Step, in *check.Input) []state.Step {
+	if in.ClientIP == "" {
 		return steps
 	}
-	return c.appendRecalls(steps, in.Client)
-}
-
-func (c client) appendRecalls(steps []state.Step, ip netip.Addr) []state.Step {
-	address := ip.String()
-	return append(steps, Look(TableIP, address), Look(TableNetwork, c.m.Network(ip)), Look(TableAsked, address))
+	return append(steps, Look(TableIP, in.ClientIP), Look(TableNetwork, in.ClientNetwork), Look(TableAsked, in.ClientIP))
 }
 
 // Start implements check.Check.
 func (c client) Start(in *check.Input) func(context.Context) check.Outcome {
-	ip, now, memory := in.Client, in.Now, in.Memory
+	ip, now, memory, recalled := in.ClientIP, in.Now, in.Memory, in.Recalled
+	var steps []state.Step
+	if recalled == nil {
+		steps = c.AppendRecalls(nil, in)
+	}
 	return func(ctx context.Context) check.Outcome {
 		o, share := Opinion{Band: New, Score: 0.5}, 0.0
 		var findings []check.Finding
-		if ip.IsValid() {
-			results := memory.Do(ctx, now, c.appendRecalls(nil, ip))
+		results := recalled
+		if len(steps) > 0 {
+			results = memory.Do(ctx, now, steps, nil)
+		}
+		if len(results) > 0 {
 			own, wide := c.m.aged(results[0]), c.m.aged(results[1])
-			o, share = Judge(own, wide), unknownShare(*results[2].Cell)
-			findings = []check.Finding{o.finding(ip.String(), own)}
+			o, share = Judge(own, wide), unknownShare(results[2].Cell)
+			findings = []check.Finding{o.finding(ip, own)}
 		}
 		return check.Outcome{Findings: findings, Facts: []check.Named{
 			{Name: "client.reputation", Value: policy.StringOf(o.Band)}, {Name: "client.reputation_score", Value: policy.DoubleOf(o.Score)},
@@ -162,7 +162,7 @@ func (d domains) judge(ctx context.Context, now time.Time, author string, isAuth
 			steps = append(steps, Look(TableDomain, wide), Look(TableKnown, wide))
 		}
 	}
-	results := d.m.Store.Do(ctx, now, steps)
+	results := d.m.Store.Do(ctx, now, steps, nil)
 	ofAuthor, best := New, New
 	var findings []check.Finding
 	isKnown, rest := results[0].Found, results[1:]

@@ -111,10 +111,10 @@ func below(a, b reputation.Opinion) bool {
 func TestDecay(t *testing.T) {
 	rules, s := reputation.Rules{HalfLife: 14 * 24 * time.Hour}, state.NewEmbedded(1000, noon)
 	learn := func(at time.Time, wanted, unwanted float64) {
-		s.Do(context.Background(), at, rules.Steps(reputation.Evidence{IP: "192.0.2.1", Wanted: wanted, Unwanted: unwanted}))
+		s.Do(context.Background(), at, rules.Steps(reputation.Evidence{IP: "192.0.2.1", Wanted: wanted, Unwanted: unwanted}), nil)
 	}
 	read := func(at time.Time) state.Cell {
-		return s.Do(context.Background(), at, []state.Step{reputation.Look(reputation.TableIP, "192.0.2.1")})[0].Cell.Decayed(rules.HalfLife, at)
+		return s.Do(context.Background(), at, []state.Step{reputation.Look(reputation.TableIP, "192.0.2.1")}, nil)[0].Cell.Decayed(rules.HalfLife, at)
 	}
 	learn(noon, 8, 4)
 	learn(noon.Add(14*24*time.Hour), 2, 0)
@@ -184,7 +184,7 @@ func TestNobodyBorrowsASuffix(t *testing.T) {
 	for _, e := range []reputation.Evidence{
 		{Domains: []string{"honest.co.test"}, Wanted: 1000}, {Domains: []string{"abuser.com.test"}, Unwanted: 1000}, {Domains: []string{"org.example"}, Wanted: 1000},
 	} {
-		s.Do(context.Background(), noon, append(rules.Steps(e), reputation.AppendKnows(nil, e.Domains)...))
+		s.Do(context.Background(), noon, append(rules.Steps(e), reputation.AppendKnows(nil, e.Domains)...), nil)
 	}
 	for domain, want := range map[string]string{"honest.co.test": "good", "evil.co.test": "new", "new.com.test": "new", "sub.org.example": "neutral", "abuser.com.test": "bad"} {
 		in := &check.Input{Now: noon, Findings: func(_ context.Context, of string) []check.Finding {
@@ -205,7 +205,7 @@ func TestNobodyBorrowsASuffix(t *testing.T) {
 func TestDomainsOfAMessage(t *testing.T) {
 	s := state.NewEmbedded(1000, noon)
 	rules := reputation.Rules{HalfLife: 24 * time.Hour}
-	s.Do(context.Background(), noon, append(rules.Steps(reputation.Evidence{Domains: []string{"bank.example"}, Wanted: 100}), reputation.AppendKnows(nil, []string{"bank.example"})...))
+	s.Do(context.Background(), noon, append(rules.Steps(reputation.Evidence{Domains: []string{"bank.example"}, Wanted: 100}), reputation.AppendKnows(nil, []string{"bank.example"})...), nil)
 	for name, test := range map[string]struct {
 		spf, dmarc     string // SPF's domain, DMARC's result
 		author, signer string
@@ -244,12 +244,12 @@ func BenchmarkReading(b *testing.B) {
 	steps := make([][]state.Step, 10_000)
 	for i := range steps {
 		e := reputation.Evidence{IP: fmt.Sprintf("10.%d.%d.1", i/256, i%256), Network: fmt.Sprintf("10.%d.%d.0/24", i/256, i%256), Wanted: 3, Unwanted: 1}
-		s.Do(context.Background(), noon, rules.Steps(e))
+		s.Do(context.Background(), noon, rules.Steps(e), nil)
 		steps[i] = []state.Step{reputation.Look(reputation.TableIP, e.IP), reputation.Look(reputation.TableNetwork, e.Network), reputation.Look(reputation.TableAsked, e.IP)}
 	}
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
-		r := s.Do(context.Background(), noon, steps[i%len(steps)])
+		r := s.Do(context.Background(), noon, steps[i%len(steps)], nil)
 		reputation.Judge(r[0].Cell.Decayed(rules.HalfLife, noon), r[1].Cell.Decayed(rules.HalfLife, noon))
 	}
 }

@@ -68,7 +68,7 @@ func TestClockLeaps(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		e.Do(context.Background(), now, []Step{{Op: Touch, Table: "t", Key: "friend", Keep: 100 * day}})
+		e.Do(context.Background(), now, []Step{{Op: Touch, Table: "t", Key: "friend", Keep: 100 * day}}, nil)
 		e.file.commit()
 		set(start.Add(20 * day))
 		if !e.Born().Equal(start) {
@@ -78,11 +78,11 @@ func TestClockLeaps(t *testing.T) {
 		if !e.Born().Equal(now) || !strings.Contains(log.String(), "the clock has leapt") {
 			t.Errorf("begun %v after a leap to %v; the log says %s", e.Born(), now, log.String())
 		}
-		if e.Do(context.Background(), now, []Step{{Op: Read, Table: "t", Key: "friend"}})[0].Found {
+		if e.Do(context.Background(), now, []Step{{Op: Read, Table: "t", Key: "friend"}}, nil)[0].Found {
 			t.Error("after the leap what has expired is found")
 		}
 		set(start.Add(21 * day))
-		found := e.Do(context.Background(), now, []Step{{Op: Read, Table: "t", Key: "friend"}})[0].Found
+		found := e.Do(context.Background(), now, []Step{{Op: Read, Table: "t", Key: "friend"}}, nil)[0].Found
 		if !e.Born().Equal(start) || !found {
 			t.Errorf("restarts %v: set right, begun %v, found: %v", restarts, e.Born(), found)
 		}
@@ -104,7 +104,7 @@ func TestWriterPanics(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer e.Close()
-	e.Do(context.Background(), start, []Step{{Op: Touch, Table: "t", Key: "k", Keep: time.Hour}})
+	e.Do(context.Background(), start, []Step{{Op: Touch, Table: "t", Key: "k", Keep: time.Hour}}, nil)
 	stopTicks(e)
 	db := e.file.db
 	e.file.db = nil

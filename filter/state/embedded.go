@@ -4,6 +4,7 @@ import (
 	"context"
 	"hash/maphash"
 	"math"
+	"slices"
 	"sort"
 	"strings"
 	"sync"
@@ -28,13 +29,20 @@ type Embedded struct {
 type part struct {
 	mu    sync.Mutex
 	cells map[cellKey]*place
-	dirty map[cellKey]bool // changed since they were last written; nil without a file
+
+	// What the file is to be told of, without one nothing.
+	round   uint32           // how often it was asked, from 1; 0 without a file
+	changed []cellKey        // cells that changed in this round
+	gone    map[cellKey]bool // those that were forgotten
 }
 
 type cellKey struct{ table, key string }
 
-// place holds the cell of a key. A cell is not changed but replaced, as results share it; the key, which is a text of its own, stays.
-type place struct{ *Cell }
+// place holds the cell of a key.
+type place struct {
+	Cell
+	noted uint32 // the round in which it was last noted for the file
+}
 
 // NewEmbedded gives an empty memory that holds at most a number of cells, some hundred bytes each.
 func NewEmbedded(most int, now time.Time) *Embedded {
@@ -54,23 +62,15 @@ func (e *Embedded) part(k cellKey) *part {
 func (e *Embedded) Born() time.Time { return *e.born.Load() }
 
 // Do implements Store. It does no I/O.
-func (e *Embedded) Do(_ context.Context, now time.Time, steps []Step) []Result {
-	out := make([]Result, len(steps))
-	var none *Cell
+func (e *Embedded) Do(_ context.Context, now time.Time, steps []Step, out []Result) []Result {
+	out = slices.Grow(out, len(steps))
 	for i := range steps {
-		out[i] = e.do(now, &steps[i])
-		out[i].At = now
-		if out[i].Cell == nil {
-			if none == nil {
-				none = &Cell{At: now, First: now}
-			}
-			out[i].Before, out[i].Cell = none, none
-		}
+		out = append(out, e.do(now, &steps[i]))
 	}
 	return out
 }
 
-// do carries out one step. What reads a key that is not there gives no cells.
+// do carries out one step.
 func (e *Embedded) do(now time.Time, s *Step) Result {
 	k := cellKey{s.Table, cut(s.Key)}
 	p := e.part(k)
@@ -85,46 +85,87 @@ func (e *Embedded) do(now time.Time, s *Step) Result {
 	}
 	var cell *Cell
 	if at != nil {
-		cell = at.Cell
-	}
-	if s.Op == Read { // the most frequent step: what apply would give, without a copy
-		return Result{Found: cell != nil, Before: cell, Cell: cell}
+		cell = &at.Cell
 	}
 	r := s.apply(cell, now)
+	r.At = now
 	switch {
+	case s.Op == Read:
 	case s.Op == Clear, (s.Op == Leave || s.Op == Renew) && r.Cell.A == 0:
 		if r.Found {
 			p.forget(k)
 		}
 	case r.Found:
 		at.Cell = r.Cell
-		p.touched(k, s)
-	case !p.room(e.most, k, s, r.Cell, now):
+		p.note(k, at)
+	case !p.room(e.most, k, s, &r.Cell, now):
 		r.Full = true
 	default:
+		if at != nil { // of a limit that is another one now
+			p.forget(k)
+		}
 		k.key = strings.Clone(k.key) // it may be a part of a whole header field
-		p.cells[k] = &place{r.Cell}
-		p.touched(k, s)
+		at = &place{Cell: r.Cell}
+		p.cells[k] = at
+		p.note(k, at)
 	}
 	return r
 }
 
-// touched notes a cell for the file. Open sessions are not kept: after a restart there are none, not even one that took the place of
-// another before the commit.
-func (p *part) touched(k cellKey, s *Step) {
-	switch {
-	case p.dirty == nil:
-	case s.Op == Enter || s.Op == Renew || s.Op == Leave:
-		delete(p.dirty, k)
-	default:
-		p.dirty[k] = true
+// note keeps for the file that a cell has changed. Open sessions are not kept: after a restart there are none.
+func (p *part) note(k cellKey, at *place) {
+	if !at.Open && at.noted != p.round {
+		at.noted = p.round
+		p.changed = append(p.changed, k)
 	}
 }
 
 func (p *part) forget(k cellKey) {
+	at := p.cells[k]
 	delete(p.cells, k)
-	if p.dirty != nil {
-		p.dirty[k] = true
+	if p.round > 0 && at != nil && !at.Open {
+		p.gone[k] = true
+	}
+}
+
+// mostChanged bounds the memory for keys that a part keeps from one round to the next.
+const mostChanged = 1000
+
+// take appends the keys of what has changed, and begins another round. A key may be there twice.
+func (p *part) take(out []cellKey) []cellKey {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	out = append(out, p.changed...)
+	for k := range p.gone {
+		out = append(out, k)
+	}
+	if clear(p.changed); cap(p.changed) > mostChanged {
+		p.changed = nil
+	}
+	p.changed = p.changed[:0]
+	clear(p.gone)
+	p.round++
+	return out
+}
+
+// kept gives the cell of a key as the file is to have it, and whether it is to have one.
+func (p *part) kept(k cellKey) (Cell, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if at := p.cells[k]; at != nil && !at.Open {
+		return at.Cell, true
+	}
+	return Cell{}, false
+}
+
+// giveBack notes a key that could not be written.
+func (p *part) giveBack(k cellKey) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if at := p.cells[k]; at != nil && !at.Open {
+		p.note(k, at)
+	} else {
+		p.gone[k] = true
 	}
 }
 
@@ -158,7 +199,7 @@ func (p *part) room(most int, new cellKey, s *Step, cell *Cell, now time.Time) b
 			break
 		}
 		if now.After(c.Until) {
-			least, leastCell = k, c.Cell
+			least, leastCell = k, &c.Cell
 			break
 		}
 		counts := k.table == table && (c.Over || c.Wide)
@@ -168,7 +209,7 @@ func (p *part) room(most int, new cellKey, s *Step, cell *Cell, now time.Time) b
 		}
 		same, leastSame := k.table == table, leastCell != nil && least.table == table
 		if leastCell == nil || same && !leastSame || same == leastSame && c.says() < leastCell.says() {
-			least, leastCell = k, c.Cell
+			least, leastCell = k, &c.Cell
 		}
 	}
 	if leastCell == nil || held && least.table != table && !now.After(leastCell.Until) {
@@ -186,7 +227,7 @@ func (e *Embedded) Entries(_ context.Context, now time.Time, table, prefix strin
 		p.mu.Lock()
 		for k, c := range p.cells {
 			if k.table == table && strings.HasPrefix(k.key, prefix) && !now.After(c.Until) {
-				out = append(out, Entry{k.key, *c.Cell})
+				out = append(out, Entry{k.key, c.Cell})
 			}
 		}
 		p.mu.Unlock()

@@ -17,7 +17,7 @@ var start = time.Unix(1_700_000_000, 0)
 func TestBound(t *testing.T) {
 	const most = 64 * 20
 	e := NewEmbedded(most, start)
-	one := func(now time.Time, step Step) Result { return e.Do(context.Background(), now, []Step{step})[0] }
+	one := func(now time.Time, step Step) Result { return e.Do(context.Background(), now, []Step{step}, nil)[0] }
 	latched := 0
 	for i := range 300 {
 		if r := one(start, Step{Op: Leak, Table: "latched", Key: fmt.Sprint(i), N: 2, Rate: 1, Burst: 1, Latch: true}); !r.Full {
@@ -55,7 +55,7 @@ func TestFull(t *testing.T) {
 	e := NewEmbedded(64, start)
 	full := 0
 	for i := range 3000 {
-		r := e.Do(context.Background(), start, []Step{{Op: Leak, Table: "t", Key: fmt.Sprint(i), N: 2, Burst: 1, Latch: true}})[0]
+		r := e.Do(context.Background(), start, []Step{{Op: Leak, Table: "t", Key: fmt.Sprint(i), N: 2, Burst: 1, Latch: true}}, nil)[0]
 		if !r.Over {
 			t.Fatalf("%+v", r)
 		}
@@ -73,7 +73,7 @@ func TestFull(t *testing.T) {
 func TestOverStays(t *testing.T) {
 	e := NewEmbedded(shards*20, start)
 	pour := func(key string, n float64, wide bool) Result {
-		return e.Do(context.Background(), start, []Step{{Op: Leak, Table: "t", Key: key, N: n, Burst: 1, Rate: 1e-6, Wide: wide}})[0]
+		return e.Do(context.Background(), start, []Step{{Op: Leak, Table: "t", Key: key, N: n, Burst: 1, Rate: 1e-6, Wide: wide}}, nil)[0]
 	}
 	for i := range 5 * shards { // some over, far from all of a shard
 		pour(fmt.Sprint("over", i), 2, false)
@@ -84,7 +84,7 @@ func TestOverStays(t *testing.T) {
 		}
 	}
 	for i := range 5 * shards {
-		if r := e.Do(context.Background(), start, []Step{{Op: Read, Table: "t", Key: fmt.Sprint("over", i)}})[0]; !r.Found {
+		if r := e.Do(context.Background(), start, []Step{{Op: Read, Table: "t", Key: fmt.Sprint("over", i)}}, nil)[0]; !r.Found {
 			t.Errorf("over%d went for a smaller one", i)
 		}
 	}
@@ -115,17 +115,17 @@ func TestOverStays(t *testing.T) {
 func TestExpired(t *testing.T) {
 	e := NewEmbedded(1000, start)
 	touch := []Step{{Op: Touch, Table: "t", Key: "k", Keep: time.Minute}}
-	e.Do(context.Background(), start, touch)
-	if r := e.Do(context.Background(), start.Add(time.Minute), []Step{{Op: Read, Table: "t", Key: "k"}})[0]; !r.Found {
+	e.Do(context.Background(), start, touch, nil)
+	if r := e.Do(context.Background(), start.Add(time.Minute), []Step{{Op: Read, Table: "t", Key: "k"}}, nil)[0]; !r.Found {
 		t.Error("gone too early")
 	}
 	if entries, _ := e.Entries(context.Background(), start.Add(61*time.Second), "t", "", 10); len(entries) != 0 {
 		t.Errorf("%v", entries)
 	}
-	if r := e.Do(context.Background(), start.Add(61*time.Second), touch)[0]; r.Found || r.Cell.A != 1 || r.Cell.First != r.Cell.At {
+	if r := e.Do(context.Background(), start.Add(61*time.Second), touch, nil)[0]; r.Found || r.Cell.A != 1 || r.Cell.First != r.Cell.At {
 		t.Errorf("%+v", r)
 	}
-	if r := e.Do(context.Background(), start.Add(time.Hour), []Step{{Op: Read, Table: "t", Key: "k"}})[0]; r.Found || e.Len() != 0 {
+	if r := e.Do(context.Background(), start.Add(time.Hour), []Step{{Op: Read, Table: "t", Key: "k"}}, nil)[0]; r.Found || e.Len() != 0 {
 		t.Errorf("%+v, %d cells", r, e.Len())
 	}
 }
@@ -139,7 +139,7 @@ func TestConcurrent(t *testing.T) {
 	for w := range workers {
 		wg.Go(func() {
 			for range each {
-				if r := e.Do(context.Background(), start, []Step{{Op: Leak, Table: "t", Key: "k", N: 1, Rate: 1, Burst: burst}}); !r[0].Over {
+				if r := e.Do(context.Background(), start, []Step{{Op: Leak, Table: "t", Key: "k", N: 1, Rate: 1, Burst: burst}}, nil); !r[0].Over {
 					passed[w]++
 				}
 			}
@@ -175,10 +175,10 @@ func FuzzApply(f *testing.F) {
 		}
 		together, apart := NewEmbedded(64, start), NewEmbedded(64, start)
 		for _, at := range []time.Time{start, now, now.Add(time.Duration(gap2 % year))} {
-			both := together.Do(context.Background(), at, steps)
+			both := together.Do(context.Background(), at, steps, nil)
 			for i := range steps {
-				r, same := apart.Do(context.Background(), at, steps[i:i+1])[0], both[i]
-				if *r.Before == *same.Before && *r.Cell == *same.Cell {
+				r, same := apart.Do(context.Background(), at, steps[i:i+1], nil)[0], both[i]
+				if r.Before == same.Before && r.Cell == same.Cell {
 					same.Before, same.Cell = r.Before, r.Cell
 				}
 				if r != same {
@@ -205,7 +205,7 @@ func FuzzApply(f *testing.F) {
 			if found && r.Before.A > before.A || found && before.Mark && (!r.Over || !after.Mark) {
 				t.Fatalf("before %+v, after %+v", before, r)
 			}
-			cell = after
+			cell = &after
 		}
 	})
 }
@@ -233,7 +233,7 @@ func BenchmarkLeak(b *testing.B) {
 		b.Run(fmt.Sprintf("parallel=%v", parallel), func(b *testing.B) {
 			b.ReportAllocs()
 			leak := func(i int) {
-				e.Do(context.Background(), start, []Step{{Op: Leak, Table: "limit", Key: keys[i%len(keys)], N: 1, Rate: 1, Burst: 100}})
+				e.Do(context.Background(), start, []Step{{Op: Leak, Table: "limit", Key: keys[i%len(keys)], N: 1, Rate: 1, Burst: 100}}, nil)
 			}
 			if !parallel {
 				for i := 0; b.Loop(); i++ {
@@ -257,7 +257,7 @@ func BenchmarkMillionKeys(b *testing.B) {
 		before := heap()
 		e := NewEmbedded(2*keys, start)
 		for i := range keys {
-			e.Do(context.Background(), start, []Step{{Op: Touch, Table: "seen", Key: fmt.Sprintf("user%07d@example.org", i), Keep: time.Hour}})
+			e.Do(context.Background(), start, []Step{{Op: Touch, Table: "seen", Key: fmt.Sprintf("user%07d@example.org", i), Keep: time.Hour}}, nil)
 		}
 		b.ReportMetric(float64(heap()-before)/keys, "B/key")
 		if e.Len() != keys {
@@ -277,10 +277,10 @@ func heap() uint64 {
 func TestFloodOfOneTable(t *testing.T) {
 	e := NewEmbedded(64*200, start)
 	for i := range 5000 {
-		e.Do(context.Background(), start, []Step{{Op: Touch, Table: "correspondent", Key: fmt.Sprint(i), Keep: time.Hour}})
+		e.Do(context.Background(), start, []Step{{Op: Touch, Table: "correspondent", Key: fmt.Sprint(i), Keep: time.Hour}}, nil)
 	}
 	for i := range 10 * 64 * 200 {
-		e.Do(context.Background(), start, []Step{{Op: Touch, Table: "greylist", Key: fmt.Sprint(i), Keep: time.Hour}})
+		e.Do(context.Background(), start, []Step{{Op: Touch, Table: "greylist", Key: fmt.Sprint(i), Keep: time.Hour}}, nil)
 	}
 	left, err := e.Entries(context.Background(), start, "correspondent", "", 10_000)
 	if err != nil || len(left) < 4900 || e.Len() > 64*200 {
@@ -294,7 +294,7 @@ func TestKeyOfAField(t *testing.T) {
 	before := heap()
 	for i := range 200 {
 		field := fmt.Sprintf("d%d.example %s", i, strings.Repeat("x", 100_000))
-		e.Do(context.Background(), start, []Step{{Op: Touch, Table: "known", Key: field[:strings.IndexByte(field, ' ')], Keep: time.Hour}})
+		e.Do(context.Background(), start, []Step{{Op: Touch, Table: "known", Key: field[:strings.IndexByte(field, ' ')], Keep: time.Hour}}, nil)
 	}
 	if more := int64(heap()) - int64(before); more > 5<<20 {
 		t.Errorf("200 keys hold %d bytes", more)
@@ -308,7 +308,7 @@ func TestStrangersForgetStrangers(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)
 	e := NewEmbedded(16_000, now)
 	const keep, good = 140 * 24 * time.Hour, 1000
-	do := func(steps ...Step) { e.Do(context.Background(), now, steps) }
+	do := func(steps ...Step) { e.Do(context.Background(), now, steps, nil) }
 	for i := range good {
 		key := fmt.Sprint("good", i)
 		do(Step{Op: Touch, Table: "correspondent:address", Key: key, Keep: keep}, Step{Op: Weigh, Table: "reputation:ip", Key: key, A: 5, HalfLife: keep},

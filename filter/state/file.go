@@ -64,7 +64,7 @@ func Open(path string, most int, now func() time.Time, log *slog.Logger) (*Embed
 	}
 	e.file = f
 	for i := range e.parts {
-		e.parts[i].dirty = map[cellKey]bool{}
+		e.parts[i].round, e.parts[i].gone = 1, map[cellKey]bool{}
 	}
 	go f.run()
 	return e, nil
@@ -124,7 +124,7 @@ func (f *file) loadCells(which string) error {
 		}
 		c.At, c.First, c.Until = time.UnixMilli(at), time.UnixMilli(first), time.UnixMilli(until)
 		if p := f.store.part(k); len(p.cells) < f.store.most {
-			p.cells[k] = &place{&c}
+			p.cells[k] = &place{Cell: c}
 		}
 	}
 	return rows.Err()
@@ -254,39 +254,17 @@ func (f *file) note(err error) {
 	}
 }
 
-// change is a cell to write; nil to delete.
-type change struct {
-	key  cellKey
-	cell *Cell
-}
-
-func (f *file) take() []change {
-	var out []change
+func (f *file) take() []cellKey {
+	var out []cellKey
 	for i := range f.store.parts {
-		p := &f.store.parts[i]
-		p.mu.Lock()
-		for k := range p.dirty {
-			c := change{key: k}
-			if at := p.cells[k]; at != nil {
-				c.cell = at.Cell
-			}
-			out = append(out, c)
-		}
-		clear(p.dirty)
-		p.mu.Unlock()
+		out = f.store.parts[i].take(out)
 	}
 	return out
 }
 
-func (f *file) giveBack(changed []change) {
-	for _, c := range changed {
-		p := f.store.part(c.key)
-		p.mu.Lock()
-		// What was deleted and is there again is noted already, or is a session.
-		if c.cell != nil || p.cells[c.key] == nil {
-			p.dirty[c.key] = true
-		}
-		p.mu.Unlock()
+func (f *file) giveBack(changed []cellKey) {
+	for _, k := range changed {
+		f.store.part(k).giveBack(k)
 	}
 }
 
@@ -296,7 +274,7 @@ const (
 	writeMost = 500
 )
 
-func (f *file) write(changed []change) error {
+func (f *file) write(changed []cellKey) error {
 	ctx, cancel := context.WithTimeout(context.Background(), writeTime)
 	defer cancel()
 	tx, err := f.db.BeginTx(ctx, nil)
@@ -312,11 +290,11 @@ func (f *file) write(changed []change) error {
 	if err != nil {
 		return err
 	}
-	for _, c := range changed {
-		if c.cell == nil {
-			_, err = drop.Exec(c.key.table, c.key.key)
+	for _, k := range changed {
+		if c, kept := f.store.part(k).kept(k); kept {
+			_, err = put.Exec(k.table, k.key, c.A, c.B, c.At.UnixMilli(), c.First.UnixMilli(), c.Until.UnixMilli(), c.Mark)
 		} else {
-			_, err = put.Exec(c.key.table, c.key.key, c.cell.A, c.cell.B, c.cell.At.UnixMilli(), c.cell.First.UnixMilli(), c.cell.Until.UnixMilli(), c.cell.Mark)
+			_, err = drop.Exec(k.table, k.key)
 		}
 		if err != nil {
 			return err

@@ -52,7 +52,8 @@ func TestReopen(t *testing.T) {
 			{Op: Weigh, Table: "w", Key: key, A: float64(i) + 1.0/3, B: 0.1, HalfLife: time.Hour},
 			{Op: Leak, Table: "latched", Key: key, N: 2, Burst: 1, Latch: true},
 			{Op: Enter, Table: "open", Key: key, Session: "s", Keep: time.Hour},
-		})
+		}, nil)
+
 	}
 	if err := e.Close(); err != nil {
 		t.Fatal(err)
@@ -67,7 +68,8 @@ func TestReopen(t *testing.T) {
 	for i, key := range keys {
 		r := e.Do(context.Background(), start, []Step{
 			{Op: Read, Table: "w", Key: key}, {Op: Read, Table: "latched", Key: key}, {Op: Read, Table: "open", Key: key},
-		})
+		}, nil)
+
 		c := r[0].Cell
 		if c.A != float64(i)+1.0/3 || c.B != 0.1 || !c.At.Equal(start) || !c.First.Equal(start) || !c.Until.Equal(start.Add(10*time.Hour)) {
 			t.Errorf("%q: %+v", key, c)
@@ -83,13 +85,13 @@ func TestSessionsAreNotKept(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "memory.db")
 	e := openFileTest(t, path, 1000, atStart)
 	enter, leave := Step{Op: Enter, Table: "open", Key: "k", Keep: time.Hour}, Step{Op: Leave, Table: "open", Key: "k"}
-	e.Do(context.Background(), start, []Step{enter, leave, enter, enter})
-	e.Do(context.Background(), start, []Step{{Op: Enter, Table: "open", Key: "old", Keep: time.Second}})
+	e.Do(context.Background(), start, []Step{enter, leave, enter, enter}, nil)
+	e.Do(context.Background(), start, []Step{{Op: Enter, Table: "open", Key: "old", Keep: time.Second}}, nil)
 	later := start.Add(time.Minute)
 	for i := range shards {
 		e.sweep(i, later)
 	}
-	e.Do(context.Background(), later, []Step{{Op: Enter, Table: "open", Key: "old", Keep: time.Hour}})
+	e.Do(context.Background(), later, []Step{{Op: Enter, Table: "open", Key: "old", Keep: time.Hour}}, nil)
 	if err := e.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -103,10 +105,10 @@ func TestLatchedAreLoadedFirst(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "memory.db")
 	e := openFileTest(t, path, 100000, atStart)
 	for i := range 2000 {
-		e.Do(context.Background(), start, []Step{{Op: Touch, Table: "a", Key: fmt.Sprint(i), Keep: time.Hour}})
+		e.Do(context.Background(), start, []Step{{Op: Touch, Table: "a", Key: fmt.Sprint(i), Keep: time.Hour}}, nil)
 	}
 	for i := range 100 {
-		e.Do(context.Background(), start, []Step{{Op: Leak, Table: "z", Key: fmt.Sprint(i), N: 2, Burst: 1, Latch: true}})
+		e.Do(context.Background(), start, []Step{{Op: Leak, Table: "z", Key: fmt.Sprint(i), N: 2, Burst: 1, Latch: true}}, nil)
 	}
 	if err := e.Close(); err != nil {
 		t.Fatal(err)
@@ -123,14 +125,14 @@ func TestExpiredRows(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "memory.db")
 	e := openFileTest(t, path, 1000, atStart)
 	for _, key := range []string{"read", "swept", "opened"} {
-		e.Do(context.Background(), start, []Step{{Op: Touch, Table: "t", Key: key, Keep: time.Minute}})
+		e.Do(context.Background(), start, []Step{{Op: Touch, Table: "t", Key: key, Keep: time.Minute}}, nil)
 	}
 	e.file.commit()
 	if n := rows(t, e); n != 3 {
 		t.Fatalf("%d rows", n)
 	}
 	later := start.Add(time.Hour)
-	e.Do(context.Background(), later, []Step{{Op: Read, Table: "t", Key: "read"}})
+	e.Do(context.Background(), later, []Step{{Op: Read, Table: "t", Key: "read"}}, nil)
 	e.file.commit()
 	if n := rows(t, e); n != 2 {
 		t.Errorf("%d rows after an expired cell was read", n)
@@ -145,7 +147,7 @@ func TestExpiredRows(t *testing.T) {
 	if n := rows(t, e); n > 1 {
 		t.Errorf("%d rows after the sweep", n)
 	}
-	e.Do(context.Background(), start, []Step{{Op: Touch, Table: "t", Key: "opened", Keep: time.Minute}})
+	e.Do(context.Background(), start, []Step{{Op: Touch, Table: "t", Key: "opened", Keep: time.Minute}}, nil)
 	if err := e.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -166,7 +168,7 @@ func TestCorrupt(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "memory.db")
 			e := openFileTest(t, path, 10000, atStart)
 			for i := range 2000 {
-				e.Do(context.Background(), start, []Step{{Op: Touch, Table: "t", Key: fmt.Sprint(i), Keep: time.Hour}})
+				e.Do(context.Background(), start, []Step{{Op: Touch, Table: "t", Key: fmt.Sprint(i), Keep: time.Hour}}, nil)
 			}
 			if err := e.Close(); err != nil {
 				t.Fatal(err)
@@ -190,7 +192,7 @@ func TestCorrupt(t *testing.T) {
 				t.Errorf("set aside: %v, %d bytes; log %s", err, len(aside), log.String())
 			}
 			touch := []Step{{Op: Touch, Table: "t", Key: "1", Keep: time.Hour}}
-			if r := e.Do(context.Background(), start, touch)[0]; r.Found || e.Len() != 1 {
+			if r := e.Do(context.Background(), start, touch, nil)[0]; r.Found || e.Len() != 1 {
 				t.Errorf("%+v", r)
 			}
 			if err := e.Close(); err != nil {
@@ -215,7 +217,7 @@ func TestOtherVersion(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "memory.db")
 			touch := []Step{{Op: Touch, Table: "t", Key: "1", Keep: time.Hour}}
 			e := openFileTest(t, path, 100, atStart)
-			e.Do(context.Background(), start, touch)
+			e.Do(context.Background(), start, touch, nil)
 			if err := e.Close(); err != nil {
 				t.Fatal(err)
 			}
@@ -239,7 +241,7 @@ func TestOtherVersion(t *testing.T) {
 			if aside := err == nil; aside != c.aside || strings.Contains(log.String(), "the memory is that of another version; it was set aside and begins anew") != c.aside {
 				t.Errorf("set aside: %v; log %s", err, log.String())
 			}
-			if r := e.Do(context.Background(), start, touch)[0]; r.Found == c.aside || e.Status() != "" {
+			if r := e.Do(context.Background(), start, touch, nil)[0]; r.Found == c.aside || e.Status() != "" {
 				t.Errorf("%+v; %s", r, e.Status())
 			}
 		})
@@ -268,7 +270,7 @@ func TestDiskFull(t *testing.T) {
 	}
 	const keys = 3000
 	for i := range keys {
-		e.Do(context.Background(), start, []Step{{Op: Touch, Table: "t", Key: fmt.Sprint(i), Keep: time.Hour}})
+		e.Do(context.Background(), start, []Step{{Op: Touch, Table: "t", Key: fmt.Sprint(i), Keep: time.Hour}}, nil)
 	}
 	e.file.commit()
 	if !strings.Contains(e.Status(), "full") || !strings.Contains(log.String(), "cannot be written") {
@@ -294,12 +296,12 @@ func TestFolderRemoved(t *testing.T) {
 	}
 	e := openFileTest(t, path, 1000, atStart)
 	touch := []Step{{Op: Touch, Table: "t", Key: "k", Keep: time.Hour}}
-	e.Do(context.Background(), start, touch)
+	e.Do(context.Background(), start, touch, nil)
 	if err := os.RemoveAll(filepath.Dir(path)); err != nil {
 		t.Fatal(err)
 	}
 	e.file.commit()
-	if r := e.Do(context.Background(), start, touch)[0]; r.Cell.A != 2 || !strings.Contains(e.Status(), "memory cannot be written") {
+	if r := e.Do(context.Background(), start, touch, nil)[0]; r.Cell.A != 2 || !strings.Contains(e.Status(), "memory cannot be written") {
 		t.Errorf("%+v, status %q", r, e.Status())
 	}
 }
@@ -360,7 +362,8 @@ func writeForever(t *testing.T, path string) {
 			counted++
 			e.Do(context.Background(), time.Now(), []Step{
 				{Op: Touch, Table: "t", Key: strconv.Itoa(counted), Keep: time.Hour}, {Op: Touch, Table: "t", Key: "count", Keep: time.Hour},
-			})
+			}, nil)
+
 			if counted%50 == 0 {
 				time.Sleep(10 * time.Millisecond)
 				if err := e.file.db.QueryRow("SELECT count(*) FROM cell").Scan(&rows); err != nil {

@@ -155,7 +155,7 @@ func suiteModel(t *testing.T, s *clocked) {
 		found, over, a, b := m.do(step, at)
 		said = append(said, fmt.Sprintf("%v %+v", at.UnixMicro(), step))
 		if got.Found != found || got.Over != over || math.Abs(got.Cell.A-a) > 1e-6*(1+a) || math.Abs(got.Cell.B-b) > 1e-6*(1+b) {
-			t.Fatalf("seed %d, step %d: found %v over %v %+v, not found %v over %v %v %v, after\n%s", seed, i, got.Found, got.Over, *got.Cell, found, over, a, b,
+			t.Fatalf("seed %d, step %d: found %v over %v %+v, not found %v over %v %v %v, after\n%s", seed, i, got.Found, got.Over, got.Cell, found, over, a, b,
 				strings.Join(said[max(0, len(said)-30):], "\n"))
 		}
 		if r.IntN(3) == 0 {

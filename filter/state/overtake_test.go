@@ -16,7 +16,7 @@ func TestOvertaking(t *testing.T) {
 		if i%2 == 0 {
 			at = start
 		}
-		if r := e.Do(context.Background(), at, []Step{{Op: Leak, Table: "t", Key: "k", N: 1, Rate: 0.1, Burst: 5}}); !r[0].Over {
+		if r := e.Do(context.Background(), at, []Step{{Op: Leak, Table: "t", Key: "k", N: 1, Rate: 0.1, Burst: 5}}, nil); !r[0].Over {
 			through++
 		}
 	}

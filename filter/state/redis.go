@@ -128,14 +128,14 @@ func parseURL(text string) (*redis.Options, error) {
 }
 
 // Do implements Store.
-func (r *Redis) Do(ctx context.Context, now time.Time, steps []Step) []Result {
+func (r *Redis) Do(ctx context.Context, now time.Time, steps []Step, out []Result) []Result {
 	if len(steps) == 0 || r.away.Load() || ctx.Err() != nil {
-		return r.local.Do(ctx, now, steps)
+		return r.local.Do(ctx, now, steps, out)
 	}
 	began := time.Now()
 	bounded, cancel := context.WithTimeout(ctx, r.bound)
 	defer cancel()
-	out, missing, err := r.ask(bounded, steps)
+	results, missing, err := r.ask(bounded, steps)
 	for i := range steps {
 		// A session that began, or a limit that tripped, while Redis was away stands in the local memory too.
 		if op := steps[i].Op; (op == Leave || op == Clear) && !slices.Contains(missing, i) {
@@ -143,7 +143,7 @@ func (r *Redis) Do(ctx context.Context, now time.Time, steps []Step) []Result {
 		}
 	}
 	if err == nil {
-		return out
+		return append(out, results...)
 	}
 	// That who asks gave up at once says nothing about Redis.
 	if ctx.Err() == nil || time.Since(began) >= r.bound/2 {
@@ -153,10 +153,10 @@ func (r *Redis) Do(ctx context.Context, now time.Time, steps []Step) []Result {
 	for i, at := range missing {
 		rest[i] = steps[at]
 	}
-	for i, result := range r.local.Do(ctx, now, rest) {
-		out[missing[i]] = result
+	for i, result := range r.local.Do(ctx, now, rest, nil) {
+		results[missing[i]] = result
 	}
-	return out
+	return append(out, results...)
 }
 
 // Born implements Store: when what is in Redis began. As long as it never answered, when the local memory began.

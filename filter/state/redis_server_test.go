@@ -159,7 +159,7 @@ func (s *redisServer) url() string { return "redis://" + s.addr() }
 
 // do1 carries out one step now.
 func do1(s Store, step Step) Result {
-	return s.Do(context.Background(), time.Now(), []Step{step})[0]
+	return s.Do(context.Background(), time.Now(), []Step{step}, nil)[0]
 }
 
 // awayWith waits until the store says it is away, with a word of the reason.

@@ -50,7 +50,7 @@ func TestRedisLease(t *testing.T) {
 	if got := r.Do(context.Background(), time.Now(), []Step{
 		{Op: Enter, Table: "open", Key: "k", Session: "dies", Keep: 20 * time.Millisecond},
 		{Op: Enter, Table: "open", Key: "k", Session: "lives", Keep: time.Hour},
-	}); got[1].Cell.A != 2 {
+	}, nil); got[1].Cell.A != 2 {
 		t.Errorf("%+v", got)
 	}
 	time.Sleep(30 * time.Millisecond)
@@ -83,12 +83,12 @@ func TestRedisSame(t *testing.T) {
 	steps := []Step{leak, latch, weigh, touch}
 	cells := make([]*Cell, len(steps))
 	for range 300 {
-		for i, got := range r.Do(context.Background(), time.Time{}, steps) {
+		for i, got := range r.Do(context.Background(), time.Time{}, steps, nil) {
 			want := steps[i].apply(cells[i], got.Cell.At)
-			if !sameCell(*got.Cell, *want.Cell) || !sameCell(*got.Before, *want.Before) || got.Over != want.Over || got.Found != want.Found {
+			if !sameCell(got.Cell, want.Cell) || !sameCell(got.Before, want.Before) || got.Over != want.Over || got.Found != want.Found {
 				t.Fatalf("%+v gave\n%+v, not\n%+v", steps[i], got, want)
 			}
-			cells[i] = want.Cell
+			cells[i] = &want.Cell
 		}
 	}
 }
@@ -160,7 +160,7 @@ func TestRedisLeavesBehind(t *testing.T) {
 		server.start()
 		waitFor(t, "back", func() bool { return r.Status() == "" })
 		enter.Op = Leave
-		r.Do(context.Background(), time.Now(), []Step{enter, {Op: Clear, Table: "latch", Key: "anna"}})
+		r.Do(context.Background(), time.Now(), []Step{enter, {Op: Clear, Table: "latch", Key: "anna"}}, nil)
 	}
 }
 
@@ -282,7 +282,7 @@ func TestRedisEmptied(t *testing.T) {
 	do1(r, touch)
 	server.do("FLUSHALL")
 	server.do("SCRIPT", "FLUSH")
-	results := r.Do(context.Background(), time.Now(), []Step{touch, touch, touch})
+	results := r.Do(context.Background(), time.Now(), []Step{touch, touch, touch}, nil)
 	if results[0].Found || results[2].Cell.A != 3 || r.Status() != "" {
 		t.Errorf("%+v, %q", results, r.Status())
 	}
@@ -331,7 +331,7 @@ func TestRedisGivenUp(t *testing.T) {
 	r := openTest(t, RedisConfig{URL: startRedis(t).url()}, calm)
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if result := r.Do(ctx, time.Now(), []Step{{Op: Touch, Table: "t", Key: "k", Keep: time.Hour}})[0]; result.Cell.A != 1 || r.Status() != "" {
+	if result := r.Do(ctx, time.Now(), []Step{{Op: Touch, Table: "t", Key: "k", Keep: time.Hour}}, nil)[0]; result.Cell.A != 1 || r.Status() != "" {
 		t.Errorf("%+v, %q", result, r.Status())
 	}
 	for range 2 {
@@ -399,7 +399,7 @@ func BenchmarkRedisDo(b *testing.B) {
 			}
 			b.ReportAllocs()
 			for b.Loop() {
-				r.Do(context.Background(), time.Time{}, steps)
+				r.Do(context.Background(), time.Time{}, steps, nil)
 			}
 			if r.Status() != "" {
 				b.Error(r.Status())

@@ -146,7 +146,7 @@ func parseAnswer(answer *redis.Cmd) (Result, error) {
 	before, err1 := parseCell(words[2:])
 	after, err2 := parseCell(words[2+cellWords:])
 	at, err3 := parseInstant(words[2+2*cellWords])
-	return Result{Found: words[0] == "1", Over: words[1] == "1", Before: &before, Cell: &after, At: at}, errors.Join(err1, err2, err3)
+	return Result{Found: words[0] == "1", Over: words[1] == "1", Before: before, Cell: after, At: at}, errors.Join(err1, err2, err3)
 }
 
 // parseInstant reads microseconds; 0 is no time.
@@ -245,7 +245,7 @@ func readEntries(ctx context.Context, client *redis.Client, steps []Step, out []
 			return nil, err
 		}
 		if result.Found {
-			out = append(out, Entry{steps[i].Key, *result.Cell})
+			out = append(out, Entry{steps[i].Key, result.Cell})
 		}
 	}
 	return out, nil

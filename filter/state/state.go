@@ -19,9 +19,9 @@ import (
 // Store carries out steps. A store never fails for those who ask: where what it rests on is away, it goes on from its own memory and says
 // so in the log.
 type Store interface {
-	// Do carries out steps in their order and gives one result for each. With a shared store that is one round trip, bounded by ctx
+	// Do carries out steps in their order and appends one result for each to out. With a shared store that is one round trip, bounded by ctx
 	// and by 50 ms; the store's own clock then takes the place of now.
-	Do(ctx context.Context, now time.Time, steps []Step) []Result
+	Do(ctx context.Context, now time.Time, steps []Step, out []Result) []Result
 	// Entries gives up to most cells of a table whose keys begin with prefix, as they would be read at now.
 	Entries(ctx context.Context, now time.Time, table, prefix string, most int) ([]Entry, error)
 	// Born is when this memory began.
@@ -85,8 +85,8 @@ type Result struct {
 	Found  bool      // the key was there
 	Over   bool      // Leak: N did not fit, or the limit is latched
 	Full   bool      // the table has no room for a new key, and none to forget
-	Before *Cell     // as it was, drained or decayed to now
-	Cell   *Cell     // as it is now; like Before it is there always, and shared: never change them
+	Before Cell      // as it was, drained or decayed to now; of a key that was not there without a level, from now on
+	Cell   Cell      // as it is now
 	At     time.Time // when that was, by the clock that the times of the cell are of: a shared store has its own
 }
 
@@ -105,15 +105,15 @@ func (s *Step) apply(found *Cell, now time.Time) Result {
 	if found != nil && found.Open != sessions && (sessions || s.Op == Leak) {
 		found = nil // a level is no number of sessions: the limit is another one under the same name
 	}
-	r := Result{Found: found != nil, Before: found}
-	if found == nil {
-		r.Before = &Cell{At: now, First: now}
+	r := Result{Found: found != nil, Before: Cell{At: now, First: now}}
+	if found != nil {
+		r.Before = *found
 	}
-	c := *r.Before
+	c := r.Before
 	switch s.Op {
 	case Leak:
 		c = c.drained(s.Rate, now)
-		r.Before = c.copied()
+		r.Before = c
 		r.Over = c.Mark || c.A+s.N > s.Burst
 		// A refused event raises the level to at most one event over the burst, so that a storm of retries costs one.
 		c.A = math.Max(c.A, math.Min(c.A+s.N, s.Burst+s.N))
@@ -125,7 +125,7 @@ func (s *Step) apply(found *Cell, now time.Time) Result {
 		}
 	case Weigh:
 		c = c.Decayed(s.HalfLife, now)
-		r.Before = c.copied()
+		r.Before = c
 		c.A, c.B = math.Max(0, c.A+s.A), math.Max(0, c.B+s.B) // what was learned can be taken back, and no more
 		c.Until = now.Add(min(10*s.HalfLife, maxKeep))        // then a thousandth is left
 	case Touch, Enter:
@@ -135,11 +135,9 @@ func (s *Step) apply(found *Cell, now time.Time) Result {
 	case Leave:
 		c.A, c.At = math.Max(0, c.A-1), now
 	}
-	r.Cell = &c
+	r.Cell = c
 	return r
 }
-
-func (c Cell) copied() *Cell { return &c }
 
 // drained gives the cell of a leaky bucket at a later time. A clock that was set back drains nothing and goes on from there.
 func (c Cell) drained(rate float64, now time.Time) Cell {

@@ -17,7 +17,7 @@ type clocked struct {
 }
 
 func (c *clocked) do(steps ...Step) []Result {
-	return c.Do(context.Background(), c.now(), steps)
+	return c.Do(context.Background(), c.now(), steps, nil)
 }
 
 func TestEmbeddedSuite(t *testing.T) {
@@ -199,7 +199,7 @@ func suiteWeigh(t *testing.T, s *clocked) {
 		t.Errorf("kept for %v", r.Cell.Until.Sub(r.Cell.At))
 	}
 	// What is not weighed again is read as it was, with the time when it held.
-	if r := s.do(Step{Op: Read, Table: "weigh", Key: half.String()})[0]; r.Found && *r.Cell != *second.Cell {
+	if r := s.do(Step{Op: Read, Table: "weigh", Key: half.String()})[0]; r.Found && r.Cell != second.Cell {
 		t.Errorf("read %+v, not %+v", r.Cell, second.Cell)
 	}
 }
@@ -212,7 +212,7 @@ func suiteTouch(t *testing.T, s *clocked) {
 	if first.Found || first.Cell.A != 1 || first.Cell.First != first.Cell.At || first.Before.A != 0 || !first.Before.Until.IsZero() {
 		t.Errorf("first: %+v", first)
 	}
-	if !second.Found || second.Cell.A != 2 || *second.Before != *first.Cell || !second.Cell.At.After(first.Cell.At) || second.Cell.First != first.Cell.First {
+	if !second.Found || second.Cell.A != 2 || second.Before != first.Cell || !second.Cell.At.After(first.Cell.At) || second.Cell.First != first.Cell.First {
 		t.Errorf("second: %+v", second)
 	}
 	if got := second.Cell.Until.Sub(second.Cell.At); got != time.Hour {
@@ -273,7 +273,7 @@ func suiteRead(t *testing.T, s *clocked) {
 	poured := s.do(Step{Op: Leak, Table: "read", Key: "k", N: 5, Rate: 1, Burst: 9})[0]
 	s.sleep(2 * time.Millisecond)
 	for range 2 {
-		if r := s.do(read)[0]; !r.Found || *r.Cell != *poured.Cell || *r.Before != *poured.Cell || r.Over {
+		if r := s.do(read)[0]; !r.Found || r.Cell != poured.Cell || r.Before != poured.Cell || r.Over {
 			t.Errorf("%+v, not %+v", r, poured.Cell)
 		}
 	}
@@ -377,7 +377,7 @@ func suiteEntries(t *testing.T, s *clocked) {
 		var keys []string
 		for _, e := range entries {
 			keys = append(keys, e.Key)
-			if r := s.do(Step{Op: Read, Table: "entries", Key: e.Key})[0]; *r.Cell != e.Cell {
+			if r := s.do(Step{Op: Read, Table: "entries", Key: e.Key})[0]; r.Cell != e.Cell {
 				t.Errorf("%s: %+v, read as %+v", e.Key, e.Cell, r.Cell)
 			}
 		}

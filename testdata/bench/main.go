@@ -244,12 +244,12 @@ func (b *bench) keys() {
 		store := state.NewEmbedded(2*n+1000, now)
 		key := func(i int) string { return fmt.Sprintf("10.%d.%d.%d", i>>16, i>>8&255, i&255) }
 		for i := range n {
-			store.Do(context.Background(), now, []state.Step{{Op: state.Leak, Table: "limit", Key: key(i), N: 1, Rate: 1e-6, Burst: 1e9}})
+			store.Do(context.Background(), now, []state.Step{{Op: state.Leak, Table: "limit", Key: key(i), N: 1, Rate: 1e-6, Burst: 1e9}}, nil)
 		}
 		i := 0
 		rows.row(n, func() {
 			i = (i + 7919) % n
-			store.Do(context.Background(), now, []state.Step{{Op: state.Leak, Table: "limit", Key: key(i), N: 1, Rate: 1e-6, Burst: 1e9}})
+			store.Do(context.Background(), now, []state.Step{{Op: state.Leak, Table: "limit", Key: key(i), N: 1, Rate: 1e-6, Burst: 1e9}}, nil)
 		})
 	}
 }

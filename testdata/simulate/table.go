@@ -95,6 +95,6 @@ func since(seen, happened time.Duration) string {
 // cell gives what a run's memory has of a key when the month ends.
 func (r *run) cell(table, key string) state.Cell {
 	end := began.Add(month)
-	c := r.store.Do(context.Background(), end, []state.Step{reputation.Look(table, key)})[0].Cell
+	c := r.store.Do(context.Background(), end, []state.Step{reputation.Look(table, key)}, nil)[0].Cell
 	return c.Decayed(14*day, end)
 }
