@@ -83,7 +83,7 @@ func (m *mailboxes) next() {
 	case ',', ';':
 		m.endPart()
 	case ':': // what stands before it is the name of a group (RFC 5322 3.4)
-		if m.part.at && (m.part.colon || !isName(m.part.words.String())) || m.part.domain || m.part.angles != nil || m.part.held {
+		if m.part.colon || m.part.domain || m.part.angles != nil || m.part.held || mayBeAddress(m.part.words.String()) {
 			m.slip, m.part.colon = true, true
 			m.part.words.WriteByte(' ')
 			return
@@ -227,7 +227,11 @@ func (m *mailboxes) endPart() {
 	words := p.words.String()
 	p.angles = slices.CompactFunc(p.angles, strings.EqualFold) // some programs write it twice
 	m.slip = m.slip || len(p.angles) > 1
-	m.slip = m.slip || len(p.angles) == 1 && (hasAt(words[p.name:]) || hidesAddress(words[p.name:]))
+	if len(p.angles) == 1 {
+		behind := words[p.name:]
+		m.slip = m.slip || hasAt(behind) || hidesAddress(behind)
+		m.doubt = m.doubt || hasAt(behind) && isFollowed(behind)
+	}
 	m.doubt = m.doubt || len(p.angles) == 0 && (p.glued || p.within)
 	for _, address := range p.angles {
 		m.take(address)
@@ -288,6 +292,9 @@ func isName(words string) bool {
 	before, behind, found := strings.Cut(words, "@")
 	return found && (before == "" || strings.HasSuffix(before, " ") || strings.HasSuffix(before, "\t")) && !mayBeDomain(behind)
 }
+
+// mayBeAddress reports whether words have an @, also in an encoded word, and are no name.
+func mayBeAddress(words string) bool { return (hasAt(words) || hidesAddress(words)) && !isName(words) }
 
 // mayBeDomain reports whether words have a dot, or what could be made one.
 func mayBeDomain(words string) bool {
