@@ -131,10 +131,8 @@ func (w *writing) begin(at time.Time) error {
 	b := &open{first: at, last: at, core: w.core, detail: w.detail, sums: make([]byte, 0, blockRecords*recordSums)}
 	b.core.begin()
 	b.detail.begin()
-	if err := w.tx.QueryRowContext(w.ctx, "SELECT coalesce(max(id), 0) + 1 FROM block").Scan(&b.id); err != nil {
-		return err
-	}
-	if err := w.tx.QueryRowContext(w.ctx, "SELECT coalesce(max(seq), 0) + 1 FROM record").Scan(&b.row); err != nil {
+	const next = "SELECT (SELECT coalesce(max(id), 0) + 1 FROM block), (SELECT coalesce(max(seq), 0) + 1 FROM record)"
+	if err := w.tx.QueryRowContext(w.ctx, next).Scan(&b.id, &b.row); err != nil {
 		return err
 	}
 	w.block = b
