@@ -126,6 +126,7 @@ func TestDoubtfulAuthors(t *testing.T) {
 		{"a source route", []string{"From: <@a.test,@b.test:c@x.test>"}},
 		{"an address in angles, and another in an encoded word behind it", []string{"From: <a@x.test> =?utf-8?Q?=3Cb=40y.test=3E?="}},
 		{"the same in quotes", []string{`From: <a@x.test> "=?utf-8?Q?b=40y.test?="`}},
+		{"a quote that is never closed, and words against the angle", []string{`From: "<a@x.test>.y.test`}},
 		{"the same address behind it, with what some readers join", []string{"From: <a@x.test> a@x.test .y.test"}},
 		{"an address in an encoded word for a group's name", []string{"From: =?utf-8?Q?b=40y.test?=: <a@x.test>"}},
 		{"an angle that is never closed, and another address", []string{"From: c@y.test <b@x.test"}},

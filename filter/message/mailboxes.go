@@ -270,6 +270,9 @@ func isAddress(word string) bool { return strings.Contains(strings.Trim(word, "@
 func isFollowed(text string) bool {
 	text = text[strings.IndexByte(text, '@')+1:]
 	if i := strings.IndexAny(text, "<>,;"); i >= 0 {
+		if text[i] == '>' && !beginsApart(text[i+1:]) {
+			return true
+		}
 		text = text[:i]
 	}
 	return len(strings.FieldsFunc(text, parts)) > 1
