@@ -79,6 +79,10 @@ func TestLargePatterns(t *testing.T) {
 	if p, problems := Compile(testVocabulary(t), with("wide || wide")); p == nil {
 		t.Errorf("what is used twice: %v", problems)
 	}
+	letters := `helo.name.matches("^\\p{L}{1,200}[^\\p{Cyrillic}]{1,200}$") || helo.name.matches("^[\\p{L}\\p{N}._-]{1,64}$")`
+	if p, problems := Compile(testVocabulary(t), with(letters)); p == nil {
+		t.Errorf("names of many letters: %v", problems)
+	}
 	many := func(term string) string { return strings.TrimSuffix(strings.Repeat(term+" || ", 200), " || ") }
 	for _, when := range []string{many("wide"), many(wide), `helo.name.matches("` + strings.Repeat("a{1000}", 101) + `")`} {
 		got := wrong(t, with(when))

@@ -241,9 +241,16 @@ const (
 	largePatterns = "the patterns of matches() up to here are too large together; repeat less in them, and put what is many into a list"
 )
 
+// classShare is how many characters of a class, such as the 1,300 that bound the letters of \p{L}, take as much as one step: a class is one, with
+// two characters in a table for each of its ranges.
+const classShare = 10
+
 // stepsOf gives about how many steps the machine of a pattern has, at most one more than there may be.
 func stepsOf(re *syntax.Regexp) int {
 	n := 1 + len(re.Rune)
+	if re.Op == syntax.OpCharClass {
+		n = 1 + len(re.Rune)/classShare
+	}
 	for _, part := range re.Sub {
 		n += stepsOf(part)
 	}
