@@ -49,9 +49,10 @@ const (
 func (d *daemon) serveWeb(ctx context.Context, listener net.Listener, routes http.Handler, lost string) {
 	server := &http.Server{
 		Handler:     http.TimeoutHandler(http.MaxBytesHandler(routes, maxBody), adminTime, "the daemon did not answer in time"),
-		ReadTimeout: adminTime, WriteTimeout: 2 * adminTime, IdleTimeout: time.Minute, MaxHeaderBytes: 1 << 16,
+		ReadTimeout: adminTime, WriteTimeout: 2 * adminTime, MaxHeaderBytes: 1 << 16,
 		ErrorLog: slog.NewLogLogger(d.log.Handler(), slog.LevelWarn),
 	}
+	server.SetKeepAlivesEnabled(false) // a connection that rests would keep a place from others, and a probe would call the daemon dead
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
