@@ -29,7 +29,8 @@ type Level struct {
 	Retry   time.Duration `json:"retry_ns,omitempty"`
 }
 
-// Levels gives the keys of a limit that begin with prefix, the fullest first. The error names the limits that there are.
+// Levels gives the keys of a limit that begin with prefix, or with it as keys write an address of a host in it, the fullest first. The error names the
+// limits that there are.
 func (s *Server) Levels(ctx context.Context, name, prefix string) ([]Level, error) {
 	l, err := s.limitNamed(name)
 	if err != nil {
@@ -37,6 +38,9 @@ func (s *Server) Levels(ctx context.Context, name, prefix string) ([]Level, erro
 	}
 	now := s.now()
 	entries, err := s.store.Entries(ctx, now, limit.Table(name), strings.ToLower(prefix), maxShown)
+	if written := limit.Written(prefix); err == nil && len(entries) == 0 && written != strings.ToLower(prefix) {
+		entries, err = s.store.Entries(ctx, now, limit.Table(name), written, maxShown)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("the memory does not answer: %w", err)
 	}

@@ -223,6 +223,11 @@ func TestResetByAddress(t *testing.T) {
 		if first, second := send(), send(); first != 0 || second != 450 {
 			t.Errorf("%d, then %d", first, second)
 		}
+		for _, prefix := range []string{"2001:DB8::1:2", key, "2001:db8::"} {
+			if levels, err := s.server.Levels(t.Context(), "l", prefix); err != nil || len(levels) != 1 || levels[0].Key != "2001:db8::/64|example.org" {
+				t.Errorf("of %s: %+v, %v", prefix, levels, err)
+			}
+		}
 		if found, err := s.server.ResetLimit(t.Context(), "l", key); !found || err != nil {
 			t.Errorf("%s: %v, %v", key, found, err)
 		}

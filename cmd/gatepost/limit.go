@@ -26,7 +26,7 @@ func newLimitShow(where *place) *cobra.Command {
 	asJSON := false
 	c := &cobra.Command{
 		Use:     "show NAME [KEY]",
-		Short:   "Show the keys of a limit, or those that begin with KEY",
+		Short:   "Show the keys of a limit, or those that begin with KEY or are of an address",
 		Example: "  gatepost limit show user_strangers\n  gatepost limit show client_messages 192.0.2.",
 		Args:    cobra.RangeArgs(1, 2),
 		RunE: func(c *cobra.Command, args []string) error {
