@@ -42,6 +42,7 @@ type Status struct {
 	Lost     uint64     `json:"history_lost"`      // the same, those that could not be written
 	History  string     `json:"history,omitempty"` // what is wrong with it
 	Log      string     `json:"log,omitempty"`     // the same
+	DNS      string     `json:"dns,omitempty"`     // the same
 	Lists    []string   `json:"lists_out_of_use,omitempty"`
 }
 
@@ -148,7 +149,7 @@ func (d *daemon) status() Status {
 	defer d.mu.Unlock()
 	s := Status{
 		Version: version, Since: d.since, Policy: d.path, Hash: d.file.Hash, Mode: string(d.file.Mode), Enforced: d.file.Enforced, Loaded: d.loaded, Refused: d.refused,
-		Memory: d.filter.Memory(), Milter: d.listens, Log: d.logs.wrong(),
+		Memory: d.filter.Memory(), Milter: d.listens, Log: d.logs.wrong(), DNS: d.dns.wrong(),
 	}
 	s.Born, s.Settled = d.filter.Born()
 	if d.history != nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"gatepost.example/filter/resolve"
@@ -18,13 +19,13 @@ const (
 func (d *daemon) watchDNS(ctx context.Context) {
 	ticker := time.NewTicker(dnsEach)
 	defer ticker.Stop()
-	o := outage{log: d.log, before: d.resolver.Stats()}
+	d.dns.log, d.dns.before = d.log, d.resolver.Stats()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-			o.minute(d.resolver.Stats())
+			d.dns.minute(d.resolver.Stats())
 		}
 	}
 }
@@ -33,7 +34,15 @@ func (d *daemon) watchDNS(ctx context.Context) {
 type outage struct {
 	log     *slog.Logger
 	before  resolve.Stats // a minute ago
-	failing bool
+	failing atomic.Bool
+}
+
+// wrong says what an admin should mend, "" when DNS answers.
+func (o *outage) wrong() string {
+	if !o.failing.Load() {
+		return ""
+	}
+	return "DNS does not answer: most questions failed when last there were enough of them in a minute; gatepost doctor asks each resolver"
 }
 
 // minute judges the questions of a minute by the counts at its end. It says each minute that most fail, and once that they do not any more.
@@ -43,10 +52,9 @@ func (o *outage) minute(now resolve.Stats) {
 	switch most := 2*lost > asked; {
 	case asked < dnsLeast:
 	case most:
-		o.failing = true
+		o.failing.Store(true)
 		o.log.Error("DNS does not answer: most questions of the last minute failed", "asked", asked, "failed", lost)
-	case o.failing:
-		o.failing = false
+	case o.failing.CompareAndSwap(true, false):
 		o.log.Info("DNS answers again", "asked", asked, "failed", lost)
 	}
 }

@@ -30,6 +30,9 @@ func TestDNSOutageAlarm(t *testing.T) {
 		at.Misses, at.Timeouts, at.ServFails = at.Misses+minute.asked, at.Timeouts+minute.timeouts, at.ServFails+minute.servfails
 		out.Reset()
 		o.minute(at)
+		if wrong := o.wrong() != ""; wrong != strings.Contains(minute.want, "ERROR") && minute.asked >= dnsLeast {
+			t.Errorf("after %+v gatepost status says %q", minute, o.wrong())
+		}
 		if got := out.String(); (got == "") != (minute.want == "") || !strings.Contains(got, minute.want) {
 			t.Errorf("%+v: %q", minute, got)
 		}

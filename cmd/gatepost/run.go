@@ -38,6 +38,7 @@ type daemon struct {
 	page     *page.Page
 	trend    trend
 	resolver *resolve.Client
+	dns      outage
 	watch    *dnsbl.Watch
 	store    state.Store
 	history  *history.Store // nil where none is kept

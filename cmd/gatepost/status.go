@@ -78,6 +78,9 @@ func (s Status) wrong() []string {
 	if s.Log != "" {
 		wrong = append(wrong, s.Log)
 	}
+	if s.DNS != "" {
+		wrong = append(wrong, s.DNS)
+	}
 	if len(s.Lists) > 0 {
 		wrong = append(wrong, "blocklists out of use: "+strings.Join(s.Lists, ", "))
 	}
