@@ -50,6 +50,9 @@ Exit status 0: it was explained; 1: nothing is known of it; 2: the history canno
 			if asJSON {
 				return printJSON(c, explanationJSON(x, others))
 			}
+			if c.Flags().Changed("policy") && strings.Contains(x.Mend, "gatepost ") {
+				x.Mend += "\n         (with --policy " + where.policy + " as here)"
+			}
 			return printExplanation(c.OutOrStdout(), x, others)
 		},
 	}

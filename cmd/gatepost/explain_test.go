@@ -173,6 +173,7 @@ func TestLastOfTransition(t *testing.T) {
 	_, out = talk(t, dir, "explain", "TEST-0003")
 	for _, want := range []string{
 		"because  no rule decided; only watched was rule blocked (client.ip = \"192.0.2.1\")\n", "unless   client.ip not in list.block\n", "to mend  gatepost list remove block 192.0.2.0/24\n",
+		"(with --policy " + filepath.Join(dir, "policy.toml") + " as here)\n",
 	} {
 		if !strings.Contains(out, want) {
 			t.Errorf("there is no %q in\n%s", want, out)
