@@ -53,7 +53,7 @@ func (set *Settings) stranger(received []string) message.Hop {
 		if i > 0 && (!known || t.User) {
 			break
 		}
-		if !known || !set.trusts(t.Addr) && !set.isRelay(t.Addr) {
+		if !known || !set.trusts(t.Addr) && !set.isRelay(t.Addr) && !t.Addr.IsLinkLocalUnicast() { // by a link-local one Exchange calls itself
 			return t.Hop
 		}
 		own = t.Hop

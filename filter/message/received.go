@@ -9,7 +9,7 @@ import (
 type Hop struct {
 	Helo string     // as the client greeted
 	Name string     // the name that the host verified, "" for none
-	Addr netip.Addr // never v4-mapped
+	Addr netip.Addr // never v4-mapped, and without a zone
 }
 
 // Trace is what a Received field (RFC 5321 4.4) says. What it leaves out is zero.
@@ -151,7 +151,7 @@ func (t *Trace) client(word string, comments []string) {
 				name = part[strings.LastIndexByte(part, '@')+1:]
 			}
 			if plain, err := netip.ParseAddr(part); err == nil && len(strings.Fields(c)) == 1 && !t.Addr.IsValid() {
-				t.Addr = plain.Unmap()
+				t.Addr = plain.Unmap().WithZone("")
 			}
 		}
 	}
@@ -176,10 +176,10 @@ func literal(word string) (netip.Addr, bool) {
 		text = six
 	}
 	addr, err := netip.ParseAddr(text)
-	if err != nil || addr.Zone() != "" {
+	if err != nil {
 		return netip.Addr{}, false
 	}
-	return addr.Unmap(), true
+	return addr.Unmap().WithZone(""), true // Exchange writes link-local ones with the number of the interface
 }
 
 func cutFold(text, prefix string) (string, bool) {
