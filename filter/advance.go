@@ -2,6 +2,7 @@ package filter
 
 import (
 	"slices"
+	"time"
 
 	"gatepost.example/filter/check"
 	"gatepost.example/filter/resolve"
@@ -12,9 +13,10 @@ import (
 // Those of DATA wait for the end of the body; what they will ask of DNS is asked meanwhile.
 func (s *Session) begin(at policy.Stage, into *runs, in *check.Input) {
 	hand, _ := s.server.resolver.(resolve.AtHand)
+	began, reader := time.Now(), s.reader()
 	for _, i := range s.settings.starting[at] {
 		entry := &s.settings.checks[i]
-		if !s.wants(i) {
+		if !reader.wants(s.settings, i) {
 			continue
 		}
 		if s.past != nil {
@@ -28,7 +30,7 @@ func (s *Session) begin(at policy.Stage, into *runs, in *check.Input) {
 		in.Recalled = s.recalled(i)
 		t.begin(in)
 		if at != policy.Data {
-			s.perform(entry, t)
+			began = s.perform(entry, t, began)
 		}
 	}
 	if in != nil {
@@ -36,19 +38,23 @@ func (s *Session) begin(at policy.Stage, into *runs, in *check.Input) {
 	}
 }
 
-// perform runs a task: here, if it need not wait for anything, else on a goroutine of its own.
-func (s *Session) perform(e *entry, t *task) {
-	if e.waits || !t.try() {
+// perform runs a task: here, if it need not wait for anything, else on a goroutine of its own. It gives the time after that, which is when the
+// next one begins: the clock is read once a task.
+func (s *Session) perform(e *entry, t *task, began time.Time) time.Time {
+	if e.waits || !t.try(began) {
 		s.room.lent = true
 		t.launch(s.settings.Budget, s.allTasks())
+		return time.Now()
 	}
+	return began.Add(t.took)
 }
 
 // performMessage runs the checks of a message whose body has ended.
 func (s *Session) performMessage() {
+	began := time.Now()
 	for _, i := range s.settings.starting[policy.Data] {
 		if t := s.msg.tasks[i]; t != nil {
-			s.perform(&s.settings.checks[i], t)
+			began = s.perform(&s.settings.checks[i], t, began)
 		}
 	}
 }
@@ -63,26 +69,38 @@ func (s *Session) refusal() (policy.Decision, bool) {
 	return d, decided && d.Refuses() && !s.mustTake()
 }
 
-// wants reports whether the outcome of check i will be read. Of a session that is going to be refused only the reply's placeholders are.
-func (s *Session) wants(i int) bool {
+// reader is who will read the outcomes of the checks that start at a stage.
+type reader struct {
+	refused bool     // the session is going to be refused: then only the reply's placeholders are read
+	facts   []string // of the reply
+	prints  bool     // Authentication-Results
+	wanted  []bool   // by the rules and limits
+}
+
+func (s *Session) reader() reader {
 	if d, refused := s.refusal(); refused {
-		return slices.ContainsFunc(d.Reply.Facts(), func(name string) bool {
-			owner, isCheck := s.settings.owner[name]
-			return isCheck && owner == i
-		})
-	}
-	if s.printsResults() && s.settings.checks[i].prints {
-		return true
+		return reader{refused: true, facts: d.Reply.Facts()}
 	}
 	wanted := s.settings.wanted
 	if s.settled() {
 		wanted = s.settings.counted
 	}
-	if s.printsResults() {
-		return wanted[i]
+	return reader{prints: s.printsResults(), wanted: wanted}
+}
+
+// wants reports whether the outcome of check i will be read.
+func (r *reader) wants(set *Settings, i int) bool {
+	switch {
+	case r.refused:
+		return slices.ContainsFunc(r.facts, func(name string) bool {
+			owner, isCheck := set.owner[name]
+			return isCheck && owner.check == i
+		})
+	case r.prints:
+		return set.checks[i].prints || r.wanted[i]
 	}
 	// A later check that is read may wait for this one.
-	return slices.Contains(wanted[i:], true)
+	return slices.Contains(r.wanted[i:], true)
 }
 
 // settled reports whether the rules have decided already, those that tag or only watch above the decision too: no check can change what they say.
@@ -143,15 +161,15 @@ func (s *Session) advance(at policy.Stage, w *policy.Walk, step func(*policy.Evi
 func (s *Session) publishAwaited(names []string, at policy.Stage) bool {
 	published := false
 	for _, name := range names {
-		i, isCheck := s.settings.owner[name]
-		if !isCheck || s.conn.evidence.Known(name) || s.settings.checks[i].check.Starts() > at {
+		owner, isCheck := s.settings.owner[name]
+		if !isCheck || s.conn.evidence.KnownID(owner.fact) || s.settings.checks[owner.check].starts > at {
 			continue
 		}
-		out, ok := s.awaitTask(i)
+		out, ok := s.awaitTask(owner.check)
 		if !ok {
 			continue
 		}
-		s.publish(i, out, at)
+		s.publish(owner.check, out, at)
 		published = true
 	}
 	return published

@@ -32,6 +32,7 @@ type task struct {
 	ended   bool        // outcome is there, without a goroutine
 	cancel  context.CancelFunc
 	done    chan struct{} // closed when the goroutine has ended; nil without
+	took    time.Duration // of the run
 	outcome check.Outcome
 	read    *check.Outcome // what the session took for its outcome when it awaited it; nil before
 	moment  int            // of the session's events, the one for which the facts were published; 0 for none
@@ -67,12 +68,11 @@ func pending(name string, t resolve.Type) *resolve.Answer {
 }
 
 // try runs the work here and now, if it need not wait for anything. It reports whether it has ended.
-func (t *task) try() bool {
+func (t *task) try(began time.Time) bool {
 	if t.ended {
 		return true
 	}
 	t.trying = true
-	began := time.Now()
 	t.run(context.Background(), began, &t.ended)
 	t.trying = false
 	t.ended = t.ended || !t.missed.Load()
@@ -88,9 +88,9 @@ func (t *task) run(ctx context.Context, began time.Time, panicked *bool) {
 
 // sign notes in the findings whose they are.
 func (t *task) sign(began time.Time) {
-	took := time.Since(began)
+	t.took = time.Since(began)
 	for i := range t.outcome.Findings {
-		t.outcome.Findings[i].Check, t.outcome.Findings[i].Took = t.check.Name(), took
+		t.outcome.Findings[i].Check, t.outcome.Findings[i].Took = t.check.Name(), t.took
 	}
 }
 
@@ -279,7 +279,9 @@ func (s *Session) publish(i int, out *check.Outcome, at policy.Stage) {
 	for n := range entry.facts {
 		f := &entry.facts[n]
 		value := f.Trouble
-		if i := slices.IndexFunc(out.Facts, func(n check.Named) bool { return n.Name == f.Name }); i >= 0 {
+		if n < len(out.Facts) && out.Facts[n].Name == f.Name { // most checks give them as they declare them
+			value = out.Facts[n].Value
+		} else if i := slices.IndexFunc(out.Facts, func(n check.Named) bool { return n.Name == f.Name }); i >= 0 {
 			value = out.Facts[i].Value
 		}
 		s.conn.evidence.PublishID(entry.ids[n], value, at)

@@ -110,17 +110,17 @@ func (h *Handler) EndOfMessage(_ context.Context, e milter.Editor, m milter.Macr
 }
 
 func (edits Edits) apply(e milter.Editor) error {
-	var wrong []error
+	var wrong error
 	for _, d := range edits.Delete {
-		wrong = append(wrong, e.DeleteHeader(d.Name, d.Index))
+		wrong = errors.Join(wrong, e.DeleteHeader(d.Name, d.Index))
 	}
 	for i := len(edits.Insert) - 1; i >= 0; i-- { // each goes to the very top
-		wrong = append(wrong, e.InsertHeader(0, edits.Insert[i].Name, edits.Insert[i].Value))
+		wrong = errors.Join(wrong, e.InsertHeader(0, edits.Insert[i].Name, edits.Insert[i].Value))
 	}
 	if edits.Hold != "" {
-		wrong = append(wrong, e.Quarantine(edits.Hold))
+		wrong = errors.Join(wrong, e.Quarantine(edits.Hold))
 	}
-	return errors.Join(wrong...)
+	return wrong
 }
 
 // Abort implements milter.Handler.

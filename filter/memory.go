@@ -231,7 +231,7 @@ func (l *boundLimit) needs() []string {
 // remembers reports whether the policy asks the memory for reputations, so that evidence is worth gathering.
 func (set *Settings) remembers() bool {
 	for _, name := range []string{"client.reputation", "signer.reputation", "author.reputation"} {
-		if set.wanted[set.owner[name]] {
+		if set.wanted[set.owner[name].check] {
 			return true
 		}
 	}

@@ -73,9 +73,10 @@ type recall struct {
 
 // appendRecalls adds what the checks that start at a stage read first.
 func (s *Session) appendRecalls(out []state.Step, at policy.Stage, in *check.Input) []state.Step {
+	reader := s.reader()
 	for _, i := range s.settings.starting[at] {
 		entry := &s.settings.checks[i]
-		if entry.recaller == nil || !s.wants(i) {
+		if entry.recaller == nil || !reader.wants(s.settings, i) {
 			continue
 		}
 		s.guarded(entry.recall, func() { // without it the check asks by itself

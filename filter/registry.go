@@ -23,7 +23,8 @@ type entry struct {
 	prints bool // Authentication-Results reads it, so it runs for every message that gets one, whatever the rules say
 	waits  bool // its work may wait for something that is neither an answer of DNS nor what an earlier check found
 
-	name     string         // of the check, kept because they are asked for in every session
+	name     string // of the check, kept because they are asked for in every session
+	starts   policy.Stage
 	recaller check.Recaller // the check, where it reads the memory first
 	recall   string         // what the log calls that reading
 	facts    []policy.Fact

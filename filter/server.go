@@ -1,8 +1,8 @@
 package filter
 
 import (
-	"crypto/rand"
 	"log/slog"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -96,18 +96,19 @@ func (s *Server) Reload(settings *Settings) {
 	settings.checks = registry(settings, memory{s.watch, s.store, s.own})
 	settings.wanted, settings.counted = make([]bool, len(settings.checks)), make([]bool, len(settings.checks))
 	settings.own = slices.Clip(append([]string{fieldID, fieldWould}, p.Headers()...)) // a message's tags are added to a copy
-	settings.owner = map[string]int{}
+	settings.owner = map[string]owner{}
 	settings.starting = [policy.Data + 1][]int{}
 	for i := range settings.checks {
 		entry := &settings.checks[i]
-		entry.name, entry.facts = entry.check.Name(), entry.check.Facts()
+		entry.name, entry.starts, entry.facts = entry.check.Name(), entry.check.Starts(), entry.check.Facts()
 		entry.recaller, _ = entry.check.(check.Recaller)
 		entry.recall = "what " + entry.name + " reads first"
-		settings.starting[entry.check.Starts()] = append(settings.starting[entry.check.Starts()], i)
+		settings.starting[entry.starts] = append(settings.starting[entry.starts], i)
 		settings.wanted[i] = p.Wants(entry.facts)
 		for _, f := range entry.facts {
-			entry.ids = append(entry.ids, p.IDs(f.Name)...)
-			settings.owner[f.Name] = i
+			id := p.IDs(f.Name)[0]
+			entry.ids = append(entry.ids, id)
+			settings.owner[f.Name] = owner{i, id}
 		}
 	}
 	for i := range settings.limits {
@@ -116,13 +117,13 @@ func (s *Server) Reload(settings *Settings) {
 		l.wanted = p.Wants([]policy.Fact{{Name: l.fact}, {Name: l.retry}})
 		settings.countsNewcomers = settings.countsNewcomers || l.Count == policyfile.CountFirstTime
 		for _, name := range append(l.needs(), l.Per...) {
-			if owner, isCheck := settings.owner[name]; isCheck {
-				settings.wanted[owner], settings.counted[owner] = true, true
+			if of, isCheck := settings.owner[name]; isCheck {
+				settings.wanted[of.check], settings.counted[of.check] = true, true
 			}
 		}
 	}
 	if settings.Signals.Correspondent > 0 && settings.remembers() {
-		i := settings.owner["sender.correspondent"]
+		i := settings.owner["sender.correspondent"].check
 		settings.wanted[i], settings.counted[i] = true, true
 	}
 	if s.watch != nil {
@@ -170,14 +171,13 @@ const idLetters = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 // NewID gives eight random letters that one can read on the phone: "7K3Q-9MXA".
 func NewID() string {
-	var raw [8]byte
-	rand.Read(raw[:]) // crypto/rand.Read never fails
-	id := make([]byte, 0, 9)
-	for i, b := range raw {
-		if i == 4 {
-			id = append(id, '-')
+	bits := rand.Uint64() // ChaCha8, seeded by the system
+	id := []byte("0000-0000")
+	for i := range id {
+		if id[i] != '-' {
+			id[i] = idLetters[bits%32]
+			bits /= 32
 		}
-		id = append(id, idLetters[b%32])
 	}
 	return string(id)
 }

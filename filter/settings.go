@@ -51,9 +51,15 @@ type Settings struct {
 	limits   []boundLimit
 	// countsNewcomers: some limit counts first-time recipients.
 	countsNewcomers bool
-	owner           map[string]int // fact name -> index of the check that establishes it
-	silent          milter.Stages  // where the policy never speaks
-	own             []string       // names of the fields that only we write, whatever a message says
+	owner           map[string]owner // who establishes a fact
+	silent          milter.Stages    // where the policy never speaks
+	own             []string         // names of the fields that only we write, whatever a message says
+}
+
+// owner is the check that establishes a fact.
+type owner struct {
+	check int // its index
+	fact  policy.FactID
 }
 
 // Signals is what counts as evidence for and against a sender, with its weights.

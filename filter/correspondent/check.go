@@ -37,8 +37,9 @@ func (c correspondent) AppendRecalls(steps []state.Step, in *check.Input) []stat
 	if sender == "" {
 		return steps
 	}
-	if in.SenderDomain != "" { // in A-labels, as that of the recipients that were learned
-		sender = sender[:strings.LastIndexByte(sender, '@')+1] + in.SenderDomain
+	at := strings.LastIndexByte(sender, '@') + 1
+	if in.SenderDomain != "" && sender[at:] != in.SenderDomain { // in A-labels, as that of the recipients that were learned
+		sender = sender[:at] + in.SenderDomain
 	}
 	steps = append(steps, state.Step{Op: state.Read, Table: TableAddress, Key: sender})
 	if domain := c.rules.domain(sender); domain != "" {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"gatepost.example/filter/check"
@@ -88,20 +89,34 @@ func unknownShare(c state.Cell) float64 {
 }
 
 func (o Opinion) finding(of string, own state.Cell) check.Finding {
-	return check.Finding{
-		Result: o.Band, Domain: of,
-		Detail: fixed(o.Low, 2) + " to " + fixed(o.High, 2) + " of its mail is wanted, by evidence of " + fixed(own.A, 1) + " for and " + fixed(own.B, 1) + " against",
-	}
+	detail := appendFixed(make([]byte, 0, 100), o.Low, 2)
+	detail = appendFixed(append(detail, " to "...), o.High, 2)
+	detail = appendFixed(append(detail, " of its mail is wanted, by evidence of "...), own.A, 1)
+	detail = appendFixed(append(detail, " for and "...), own.B, 1)
+	return check.Finding{Result: o.Band, Domain: of, Detail: string(append(detail, " against"...))}
 }
 
-// fixed writes a number with so many digits behind the point.
-func fixed(f float64, digits int) string { return strconv.FormatFloat(f, 'f', digits, 64) }
+// appendFixed writes a number with so many digits behind the point.
+func appendFixed(to []byte, f float64, digits int) []byte {
+	return strconv.AppendFloat(to, f, 'f', digits, 64)
+}
 
 // domains is the check of author and signers.
-type domains struct{ m Memory }
+type domains struct {
+	m     Memory
+	rooms *sync.Pool // *judging
+}
+
+// judging is memory for one reading.
+type judging struct {
+	steps   []state.Step
+	results []state.Result
+}
 
 // NewDomains gives the check "reputation-domains". It reads what the checks "spf", "dkim" and "dmarc" found.
-func NewDomains(m Memory) check.Check { return domains{m} }
+func NewDomains(m Memory) check.Check {
+	return domains{m, &sync.Pool{New: func() any { return new(judging) }}}
+}
 
 // Name implements check.Check.
 func (domains) Name() string { return "reputation-domains" }
@@ -155,16 +170,20 @@ func Authenticated(spf, dkim []check.Finding) []string {
 }
 
 func (d domains) judge(ctx context.Context, now time.Time, author string, isAuthor bool, names []string) check.Outcome {
-	steps := append(make([]state.Step, 0, 1+3*len(names)), Look(TableKnown, author))
+	room := d.rooms.Get().(*judging)
+	defer d.rooms.Put(room)
+	steps := append(room.steps[:0], Look(TableKnown, author))
 	for _, name := range names {
 		steps = append(steps, Look(TableDomain, name))
 		if wide := wider(name); wide != "" {
 			steps = append(steps, Look(TableDomain, wide), Look(TableKnown, wide))
 		}
 	}
-	results := d.m.Store.Do(ctx, now, steps, nil)
+	results := d.m.Store.Do(ctx, now, steps, room.results[:0])
+	clear(steps) // they name domains
+	room.steps, room.results = steps, results
 	ofAuthor, best := New, New
-	var findings []check.Finding
+	findings := make([]check.Finding, 0, len(names))
 	isKnown, rest := results[0].Found, results[1:]
 	for i, name := range names {
 		own, wide := d.m.aged(rest[0]), state.Cell{}
