@@ -138,7 +138,7 @@ func newUnpacker() (*zstd.Decoder, error) {
 	return zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxBlock))
 }
 
-// newPacker gives a packer without the entropy coding of zstd: a third more processor time would make the file three parts in a hundred smaller.
+// newPacker gives a packer without the entropy coding of zstd, which takes near a microsecond a record and makes the file three parts in a hundred smaller.
 func newPacker() (*zstd.Encoder, error) {
 	return zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(blockBytes), zstd.WithLowerEncoderMem(true),
 		zstd.WithNoEntropyCompression(true))
