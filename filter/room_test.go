@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -189,13 +188,6 @@ func TestRecordsOfTheirOwn(t *testing.T) {
 // TestIdleSessionsHoldNoHeader: what a message says of its sender is told the memory later, and is a part of a header field. A session that rests
 // after its message holds no more of the header.
 func TestIdleSessionsHoldNoHeader(t *testing.T) {
-	held := func() int {
-		var m runtime.MemStats
-		runtime.GC()
-		runtime.GC() // also what pools hold
-		runtime.ReadMemStats(&m)
-		return int(m.HeapAlloc)
-	}
 	private := newKey(t)
 	server := shippedServer(t, private)
 	server.resolver = atHand{server.resolver}
