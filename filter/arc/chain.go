@@ -24,10 +24,11 @@ type chain struct {
 
 // prepare reads the chain of a header and hashes what its signatures cover; the body is hashed as it comes (RFC 8617 5.2, steps 1 to 4).
 func prepare(h *message.Header, body *message.BodyHasher) *chain {
-	c := &chain{}
-	if c.sets, c.failed = collect(h); len(c.sets) == 0 && c.failed == nil {
+	sets, failed := collect(h)
+	if len(sets) == 0 && failed == nil {
 		return nil
 	}
+	c := &chain{sets: sets, failed: failed}
 	if c.failed == nil && h.Truncated() {
 		c.failed = fail(CodeStructure, "the header has over %d bytes", message.MaxHeader)
 	}

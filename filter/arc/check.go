@@ -44,16 +44,16 @@ func (arc) Facts() []policy.Fact {
 // Start implements check.Check.
 func (a arc) Start(in *check.Input) func(context.Context) check.Outcome {
 	c := prepare(in.Header, in.Body)
-	if c != nil && c.failed == nil {
+	if c == nil {
+		return unsealed
+	}
+	if c.failed == nil {
 		for _, name := range c.keyNames() {
 			resolve.Ahead(in.Resolver, name, resolve.TXT)
 		}
 	}
 	header, resolver, done, sealers := in.Header, in.Resolver, in.Body.Done(), a.sealers
 	return func(ctx context.Context) check.Outcome {
-		if c == nil {
-			return outcome(check.Finding{Method: "arc", Result: string(None)}, false, "", "")
-		}
 		var lookups []*resolve.Answer
 		if c.failed == nil {
 			lookups = c.fetch(ctx, resolver)
@@ -72,6 +72,21 @@ func (a arc) Start(in *check.Input) func(context.Context) check.Outcome {
 	}
 }
 
+// unsealed is the work for a message without a chain.
+func unsealed(context.Context) check.Outcome {
+	return check.Outcome{Findings: []check.Finding{{Method: "arc", Result: string(None)}}, Facts: nothing}
+}
+
+// nothing is what the facts of a message without a chain say.
+var nothing = facts(string(None), false, "", "")
+
+func facts(result string, trusted bool, sealer, dmarc string) []check.Named {
+	return []check.Named{
+		{Name: "arc.result", Value: policy.StringOf(result)}, {Name: "arc.trusted", Value: policy.BoolOf(trusted)},
+		{Name: "arc.sealer", Value: policy.StringOf(sealer)}, {Name: "arc.dmarc", Value: policy.StringOf(dmarc)},
+	}
+}
+
 func isClosed(done <-chan struct{}) bool {
 	select {
 	case <-done:
@@ -82,10 +97,7 @@ func isClosed(done <-chan struct{}) bool {
 }
 
 func outcome(f check.Finding, trusted bool, sealer, dmarc string) check.Outcome {
-	return check.Outcome{Findings: []check.Finding{f}, Facts: []check.Named{
-		{Name: "arc.result", Value: policy.StringOf(f.Result)}, {Name: "arc.trusted", Value: policy.BoolOf(trusted)},
-		{Name: "arc.sealer", Value: policy.StringOf(sealer)}, {Name: "arc.dmarc", Value: policy.StringOf(dmarc)},
-	}}
+	return check.Outcome{Findings: []check.Finding{f}, Facts: facts(f.Result, trusted, sealer, dmarc)}
 }
 
 // keyNames gives where the key records of all signatures stand, each once.

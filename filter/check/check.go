@@ -1,5 +1,5 @@
 // Package check is the contract between the filter and a check: what a check may read of a session, and what it gives back.
-// It holds no logic. A check (SPF, DKIM, a reverse name) establishes facts for rules and findings for people; it never decides.
+// It holds no logic but what makes outcomes cheap. A check (SPF, DKIM, a reverse name) establishes facts for rules and findings for people; it never decides.
 //
 // A new check is one folder that implements Check and one line in the registry of package filter.
 package check

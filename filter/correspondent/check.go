@@ -77,8 +77,17 @@ func (c correspondent) Start(in *check.Input) func(context.Context) check.Outcom
 	}
 }
 
+// What the check says, made once.
+var (
+	isOne  = []check.Named{{Name: "sender.correspondent", Value: policy.BoolOf(true)}}
+	isNone = []check.Named{{Name: "sender.correspondent", Value: policy.BoolOf(false)}}
+)
+
 func outcome(is bool) check.Outcome {
-	return check.Outcome{Facts: []check.Named{{Name: "sender.correspondent", Value: policy.BoolOf(is)}}}
+	if is {
+		return check.Outcome{Facts: isOne}
+	}
+	return check.Outcome{Facts: isNone}
 }
 
 // ours is a check whether a name is one of our domains.
@@ -87,16 +96,31 @@ type ours struct {
 	at               policy.Stage
 	scope            policy.Scope
 	own              *Own
+	yes, no          func(context.Context) check.Outcome
+}
+
+func newOurs(o ours) check.Check {
+	yes := check.Outcome{Facts: []check.Named{{Name: o.fact, Value: policy.BoolOf(true)}}}
+	no := check.Outcome{Facts: []check.Named{{Name: o.fact, Value: policy.BoolOf(false)}}}
+	o.yes = func(context.Context) check.Outcome { return yes }
+	o.no = func(context.Context) check.Outcome { return no }
+	return o
 }
 
 // NewOwnHelo gives the check "own-helo": the client greets with a name of ours.
 func NewOwnHelo(own *Own) check.Check {
-	return ours{"own-helo", "helo.ours", "the HELO name is one of our domains or below it, as learned from the recipients that the MTA takes", policy.Helo, policy.OfConnection, own}
+	return newOurs(ours{
+		name: "own-helo", fact: "helo.ours", text: "the HELO name is one of our domains or below it, as learned from the recipients that the MTA takes",
+		at: policy.Helo, scope: policy.OfConnection, own: own,
+	})
 }
 
 // NewOwnAuthor gives the check "own-author": the author domain is ours.
 func NewOwnAuthor(own *Own) check.Check {
-	return ours{"own-author", "author.ours", "the author domain is one of ours, as learned from the recipients that the MTA takes", policy.Data, policy.OfMessage, own}
+	return newOurs(ours{
+		name: "own-author", fact: "author.ours", text: "the author domain is one of ours, as learned from the recipients that the MTA takes",
+		at: policy.Data, scope: policy.OfMessage, own: own,
+	})
 }
 
 // Name implements check.Check.
@@ -122,7 +146,8 @@ func (o ours) Start(in *check.Input) func(context.Context) check.Outcome {
 	} else {
 		is = in.Author.Domain != "" && o.own.Has(in.Author.Domain)
 	}
-	return func(context.Context) check.Outcome {
-		return check.Outcome{Facts: []check.Named{{Name: o.fact, Value: policy.BoolOf(is)}}}
+	if is {
+		return o.yes
 	}
+	return o.no
 }

@@ -23,6 +23,7 @@ type dnsbl struct {
 	subject Subject
 	lists   []List
 	watch   *Watch
+	nothing func(context.Context) check.Outcome // the work where nobody is asked
 }
 
 // Checks gives one check for each subject, over the lists that are asked about it.
@@ -42,6 +43,8 @@ func Checks(lists []List, w *Watch) []check.Check {
 				d.lists = append(d.lists, l)
 			}
 		}
+		nothing := d.outcome(nil, nil)
+		d.nothing = func(context.Context) check.Outcome { return nothing }
 		out[i] = d
 	}
 	return out
@@ -70,10 +73,16 @@ func (d *dnsbl) Facts() []policy.Fact {
 
 // Start implements check.Check.
 func (d *dnsbl) Start(in *check.Input) func(context.Context) check.Outcome {
+	if len(d.lists) == 0 {
+		return d.nothing
+	}
 	said, r, earlier := d.subjects(in), in.Resolver, in.Findings
+	if len(said) == 0 && d.subject != DKIMDomains {
+		return d.nothing
+	}
 	return func(ctx context.Context) check.Outcome {
 		subjects := said
-		if d.subject == DKIMDomains && len(d.lists) > 0 {
+		if d.subject == DKIMDomains {
 			subjects = passing(earlier(ctx, "dkim"))
 		}
 		return d.ask(ctx, r, subjects)

@@ -44,6 +44,8 @@ func Verify(ctx context.Context, r resolve.Resolver, name string) (word, detail 
 	return word, detail
 }
 
+var words = check.NewChoice("helo.resolves", Yes, No, TempError)
+
 // helo is the check. It holds nothing, so one value serves all sessions.
 type helo struct{}
 
@@ -59,7 +61,7 @@ func (helo) Starts() policy.Stage { return policy.Helo }
 // Facts implements check.Check.
 func (helo) Facts() []policy.Fact {
 	return []policy.Fact{{
-		Name: "helo.resolves", Stage: policy.Helo, Words: []string{Yes, No, TempError}, Trouble: policy.StringOf(TempError),
+		Name: "helo.resolves", Stage: policy.Helo, Words: words.Words(), Trouble: policy.StringOf(TempError),
 		Text: "can the HELO name be found in DNS: yes (an A, AAAA or MX record, or an address literal), no, temperror",
 	}}
 }
@@ -71,6 +73,6 @@ func (helo) Start(in *check.Input) func(context.Context) check.Outcome {
 		ledger := resolve.NewLedger(resolver)
 		word, detail := Verify(ctx, ledger, name)
 		f := check.Finding{Result: word, Domain: strings.ToLower(strings.TrimSuffix(name, ".")), Detail: detail, Lookups: ledger.Answers()}
-		return check.Outcome{Facts: []check.Named{{Name: "helo.resolves", Value: policy.StringOf(word)}}, Findings: []check.Finding{f}}
+		return check.Outcome{Facts: words.Only(word), Findings: []check.Finding{f}}
 	}
 }

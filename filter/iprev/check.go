@@ -12,6 +12,8 @@ import (
 // nothing to judge, so there is no finding either.
 const none = "none"
 
+var words = check.NewChoice("client.iprev", Pass, Fail, PermError, TempError, none)
+
 // iprev is the check. It holds nothing, so one value serves all sessions.
 type iprev struct{}
 
@@ -31,7 +33,7 @@ func (iprev) Facts() []policy.Fact {
 		Type:    policy.String,
 		Stage:   policy.Connect,
 		Scope:   policy.OfConnection,
-		Words:   []string{Pass, Fail, PermError, TempError, none},
+		Words:   words.Words(),
 		Trouble: policy.StringOf(TempError),
 		Text:    "does a name of the client's address lead back to it: pass, fail, permerror (no name), temperror, none (no address)",
 	}}
@@ -42,25 +44,19 @@ func (iprev) Start(in *check.Input) func(context.Context) check.Outcome {
 	ip, resolver := in.Client, in.Resolver
 	return func(ctx context.Context) check.Outcome {
 		if !ip.IsValid() {
-			return outcome(none)
+			return check.Outcome{Facts: words.Only(none)}
 		}
 		ledger := resolve.NewLedger(resolver)
 		result := Verify(ctx, ledger, ip)
-		return outcome(result.Word, check.Finding{
+		f := check.Finding{
 			Method:  "iprev",
 			Result:  result.Word,
 			Code:    result.Code,
 			Domain:  result.Name,
-			Props:   []check.Property{{Type: "policy", Name: "iprev", Value: ip.String()}}, // RFC 8601 2.7.3
 			Detail:  result.Detail,
 			Lookups: ledger.Answers(),
-		})
-	}
-}
-
-func outcome(word string, findings ...check.Finding) check.Outcome {
-	return check.Outcome{
-		Facts:    []check.Named{{Name: "client.iprev", Value: policy.StringOf(word)}},
-		Findings: findings,
+		}
+		property := check.Property{Type: "policy", Name: "iprev", Value: ip.String()} // RFC 8601 2.7.3
+		return check.Outcome{Facts: words.Only(result.Word), Findings: check.Alone(f, property)}
 	}
 }

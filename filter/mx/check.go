@@ -8,6 +8,8 @@ import (
 	"gatepost.example/policy"
 )
 
+var words = check.NewChoice("sender.mx", OK, Null, None, TempError)
+
 // mx is the check. It holds nothing, so one value serves all sessions.
 type mx struct{}
 
@@ -27,7 +29,7 @@ func (mx) Facts() []policy.Fact {
 		Type:    policy.String,
 		Stage:   policy.Mail,
 		Scope:   policy.OfMessage,
-		Words:   []string{OK, Null, None, TempError},
+		Words:   words.Words(),
 		Trouble: policy.StringOf(TempError),
 		Text:    "can the sender's domain take mail: ok, null (it says no, RFC 7505), none (not found), temperror",
 	}}
@@ -39,23 +41,16 @@ func (mx) Start(in *check.Input) func(context.Context) check.Outcome {
 	domain, resolver := in.SenderDomain, in.Resolver
 	return func(ctx context.Context) check.Outcome {
 		if domain == "" {
-			return outcome(OK)
+			return check.Outcome{Facts: words.Only(OK)}
 		}
 		ledger := resolve.NewLedger(resolver)
 		result := Verify(ctx, ledger, domain)
-		return outcome(result.Word, check.Finding{ // without Method: Authentication-Results has no such entry
+		return check.Outcome{Facts: words.Only(result.Word), Findings: []check.Finding{{ // without Method: Authentication-Results has no such entry
 			Result:  result.Word,
 			Code:    result.Code,
 			Domain:  domain,
 			Detail:  result.Detail,
 			Lookups: ledger.Answers(),
-		})
-	}
-}
-
-func outcome(word string, findings ...check.Finding) check.Outcome {
-	return check.Outcome{
-		Facts:    []check.Named{{Name: "sender.mx", Value: policy.StringOf(word)}},
-		Findings: findings,
+		}}}
 	}
 }

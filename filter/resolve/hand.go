@@ -2,6 +2,7 @@ package resolve
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -50,22 +51,33 @@ func Ahead(r Resolver, name string, t Type) {
 // All asks several questions of a type at once and gives the answers in the same order.
 func All(ctx context.Context, r Resolver, names []string, t Type) []*Answer {
 	answers := make([]*Answer, len(names))
-	hand, _ := r.(AtHand)
-	var work Group
-	for i, name := range names {
-		if hand != nil {
+	missing := len(names)
+	if hand, ok := r.(AtHand); ok {
+		for i, name := range names {
 			if answers[i] = hand.AtHand(name, t); answers[i] != nil {
-				continue
+				missing--
 			}
 		}
-		if i == len(names)-1 { // the caller has nothing better to do than to ask the last one itself
+	}
+	if missing > 0 {
+		askMissing(ctx, r, names, t, answers)
+	}
+	return answers
+}
+
+// askMissing asks for the answers that are not there.
+func askMissing(ctx context.Context, r Resolver, names []string, t Type, answers []*Answer) {
+	var work Group
+	for i, name := range names {
+		switch {
+		case answers[i] != nil:
+		case !slices.Contains(answers[i+1:], nil): // the caller has nothing better to do than to ask the last one itself
 			answers[i] = r.Lookup(ctx, name, t)
-			continue
+		default:
+			work.Go(func() { answers[i] = r.Lookup(ctx, name, t) })
 		}
-		work.Go(func() { answers[i] = r.Lookup(ctx, name, t) })
 	}
 	work.Wait()
-	return answers
 }
 
 // Group is work that is done at once, each on a goroutine of its own. What panics there panics where it is waited for, so that it is the trouble of

@@ -2,6 +2,7 @@ package resolve
 
 import (
 	"context"
+	"slices"
 	"sync"
 )
 
@@ -15,8 +16,13 @@ type Ledger struct {
 
 var _ Resolver = (*Ledger)(nil)
 
+// usualQuestions is as many as most runs of a check ask.
+const usualQuestions = 4
+
 // NewLedger makes an empty Ledger over a Resolver.
-func NewLedger(r Resolver) *Ledger { return &Ledger{resolver: r} }
+func NewLedger(r Resolver) *Ledger {
+	return &Ledger{resolver: r, answers: make([]*Answer, 0, usualQuestions)}
+}
 
 // Lookup asks the Resolver below.
 func (l *Ledger) Lookup(ctx context.Context, name string, t Type) *Answer {
@@ -31,10 +37,13 @@ func (l *Ledger) Lookup(ctx context.Context, name string, t Type) *Answer {
 	return a
 }
 
-// Answers gives the answers so far, in the order in which they were asked for. The slice is the caller's.
+// Answers gives the answers so far, in the order in which they were asked for. It must not be changed.
 func (l *Ledger) Answers() []*Answer {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if !slices.Contains(l.answers, nil) {
+		return slices.Clip(l.answers)
+	}
 	done := make([]*Answer, 0, len(l.answers))
 	for _, a := range l.answers {
 		if a != nil {

@@ -76,21 +76,21 @@ func ReverseName(addr netip.Addr) string {
 	if !addr.IsValid() {
 		return ""
 	}
-	bytes := addr.AsSlice()
-	var b strings.Builder
-	for i := len(bytes) - 1; i >= 0; i-- {
-		if addr.Is4() {
-			b.WriteString(strconv.Itoa(int(bytes[i])))
-			b.WriteByte('.')
-			continue
-		}
-		const hex = "0123456789abcdef"
-		b.Write([]byte{hex[bytes[i]&0xf], '.', hex[bytes[i]>>4], '.'})
-	}
+	var room [80]byte
+	name := room[:0]
 	if addr.Is4() {
-		return b.String() + "in-addr.arpa"
+		bytes := addr.As4()
+		for i := len(bytes) - 1; i >= 0; i-- {
+			name = append(strconv.AppendUint(name, uint64(bytes[i]), 10), '.')
+		}
+		return string(append(name, "in-addr.arpa"...))
 	}
-	return b.String() + "ip6.arpa"
+	bytes := addr.As16()
+	for i := len(bytes) - 1; i >= 0; i-- {
+		const hex = "0123456789abcdef"
+		name = append(name, hex[bytes[i]&0xf], '.', hex[bytes[i]>>4], '.')
+	}
+	return string(append(name, "ip6.arpa"...))
 }
 
 // String gives the type's mnemonic, "TYPE99" for one that has none here (RFC 3597 5).

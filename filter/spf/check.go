@@ -18,6 +18,12 @@ type mailFrom struct{}
 
 type helo struct{}
 
+// The facts that are a result.
+var (
+	ofSender = check.NewChoice("spf.result", words...)
+	ofHelo   = check.NewChoice("helo.spf", words...)
+)
+
 // words are all results, as facts list them.
 var words = []string{"pass", "fail", "softfail", "neutral", "none", "temperror", "permerror"}
 
@@ -44,13 +50,16 @@ func (mailFrom) Start(in *check.Input) func(context.Context) check.Outcome {
 	q, r := queryOf(in), in.Resolver
 	return func(ctx context.Context) check.Outcome {
 		v := CheckMailFrom(ctx, r, q)
-		f := v.finding("mailfrom")
-		if q.Sender == "" { // Authentication-Results names the HELO identity once, from the other check
-			f = v.finding("helo")
-			f.Method = ""
+		identity := "mailfrom"
+		if q.Sender == "" {
+			identity = "helo"
 		}
-		return check.Outcome{Findings: []check.Finding{f}, Facts: []check.Named{
-			{Name: "spf.result", Value: policy.StringOf(string(v.Result))},
+		findings := v.findings(identity)
+		if q.Sender == "" { // Authentication-Results names the HELO identity once, from the other check
+			findings[0].Method = ""
+		}
+		return check.Outcome{Findings: findings, Facts: []check.Named{
+			ofSender.Of(string(v.Result)),
 			{Name: "spf.domain", Value: policy.StringOf(v.Domain)},
 			{Name: "spf.term", Value: policy.StringOf(v.Term)},
 		}}
@@ -73,9 +82,7 @@ func (helo) Start(in *check.Input) func(context.Context) check.Outcome {
 	q, r := queryOf(in), in.Resolver
 	return func(ctx context.Context) check.Outcome {
 		v := CheckHelo(ctx, r, q)
-		return check.Outcome{Findings: []check.Finding{v.finding("helo")}, Facts: []check.Named{
-			{Name: "helo.spf", Value: policy.StringOf(string(v.Result))},
-		}}
+		return check.Outcome{Findings: v.findings("helo"), Facts: ofHelo.Only(string(v.Result))}
 	}
 }
 
@@ -83,10 +90,9 @@ func queryOf(in *check.Input) Query {
 	return Query{Client: in.Client, Helo: in.Helo, Sender: in.Sender, Receiver: in.Receiver, Now: in.Now}
 }
 
-func (v Verdict) finding(identity string) check.Finding {
+func (v *Verdict) findings(identity string) []check.Finding {
 	f := check.Finding{
 		Method: "spf", Result: string(v.Result), Code: v.Code, Identity: identity, Domain: v.Domain, Lookups: v.Lookups,
-		Props: []check.Property{{Type: "smtp", Name: identity, Value: v.Domain}},
 	}
 	f.Detail = v.Term
 	if v.Detail != "" {
@@ -98,5 +104,5 @@ func (v Verdict) finding(identity string) check.Finding {
 	if v.Explanation != "" {
 		f.Detail += fmt.Sprintf(" (the domain says: %q)", v.Explanation)
 	}
-	return f
+	return check.Alone(f, check.Property{Type: "smtp", Name: identity, Value: v.Domain})
 }

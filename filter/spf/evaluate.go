@@ -43,17 +43,28 @@ func CheckMailFrom(ctx context.Context, r resolve.Resolver, q Query) Verdict {
 	if sender == "" {
 		sender = "postmaster@" + q.Helo
 	}
-	return checkIdentity(ctx, r, q, sender)
+	local, domain := splitSender(sender)
+	return checkIdentity(ctx, r, q, local, domain)
 }
 
 // CheckHelo judges the HELO identity (RFC 7208 2.3).
 func CheckHelo(ctx context.Context, r resolve.Resolver, q Query) Verdict {
-	return checkIdentity(ctx, r, q, "postmaster@"+q.Helo)
+	local, domain := "postmaster", q.Helo
+	if strings.IndexByte(domain, '@') >= 0 {
+		local, domain = splitSender("postmaster@" + domain)
+	}
+	return checkIdentity(ctx, r, q, local, domain)
 }
 
-func checkIdentity(ctx context.Context, r resolve.Resolver, q Query, sender string) Verdict {
-	e := &evaluation{ctx: ctx, resolver: r, query: q}
-	local, domain := splitSender(sender)
+// usualQuestions and usualPath are as many as the evaluation of most domains needs.
+const (
+	usualQuestions = 4
+	usualPath      = 8
+)
+
+func checkIdentity(ctx context.Context, r resolve.Resolver, q Query, local, domain string) Verdict {
+	var path [usualPath]string
+	e := &evaluation{ctx: ctx, resolver: r, query: q, path: path[:0]}
 	clean, ok := cleanDomain(domain)
 	e.local, e.senderDomain = local, clean
 	switch {
@@ -62,6 +73,7 @@ func checkIdentity(ctx context.Context, r resolve.Resolver, q Query, sender stri
 	case !q.Client.IsValid():
 		return Verdict{Result: None, Domain: clean, Code: CodeNoDomain, Detail: "the client has no address"}
 	}
+	e.lookups = make([]*resolve.Answer, 0, usualQuestions)
 	v := e.checkHost(clean)
 	v.Domain, v.Lookups = clean, e.lookups
 	return v
@@ -86,7 +98,7 @@ func (e *evaluation) checkHost(domain string) Verdict {
 		if !matched {
 			continue
 		}
-		v := Verdict{Result: results[d.Qualifier], Term: d.Text, Path: strings.Join(e.path, " ")}
+		v := Verdict{Result: resultOf(d.Qualifier), Term: d.Text, Path: strings.Join(e.path, " ")}
 		if v.Result == Fail && record.Explanation != "" {
 			v.Explanation = e.explain(record.Explanation, domain)
 		}
@@ -98,7 +110,18 @@ func (e *evaluation) checkHost(domain string) Verdict {
 	return Verdict{Result: Neutral, Term: "default", Path: strings.Join(e.path, " ")} // RFC 7208 4.7
 }
 
-var results = map[byte]Result{'+': Pass, '-': Fail, '~': SoftFail, '?': Neutral}
+// resultOf gives what a directive says that matches (RFC 7208 4.6.2).
+func resultOf(qualifier byte) Result {
+	switch qualifier {
+	case '-':
+		return Fail
+	case '~':
+		return SoftFail
+	case '?':
+		return Neutral
+	}
+	return Pass
+}
 
 // fetch gives the one SPF record of a domain (RFC 7208 4.4, 4.5).
 func (e *evaluation) fetch(domain string) (*Record, *trouble) {
@@ -201,7 +224,7 @@ func (e *evaluation) count() *trouble {
 
 // include evaluates another record (RFC 7208 5.2).
 func (e *evaluation) include(d Directive, target string) (bool, *trouble) {
-	before := slices.Clone(e.path)
+	before := len(e.path)
 	e.path = append(e.path, d.Text)
 	v := e.checkHost(target)
 	switch v.Result {
@@ -214,7 +237,7 @@ func (e *evaluation) include(d Directive, target string) (bool, *trouble) {
 	case None:
 		return false, permError(CodeIncludeNone, "%s: %s has no SPF record", d.Text, target)
 	}
-	e.path = before
+	e.path = e.path[:before]
 	return false, nil
 }
 

@@ -16,16 +16,32 @@ type owned struct {
 	fact   string
 	text   string
 	starts policy.Stage
+	yes    []check.Named
+	no     []check.Named
+	always func(context.Context) check.Outcome // the work where nobody is asked
+}
+
+func newOwned(o owned) check.Check {
+	o.yes = []check.Named{{Name: o.fact, Value: policy.BoolOf(true)}}
+	o.no = []check.Named{{Name: o.fact, Value: policy.BoolOf(false)}}
+	o.always = func(context.Context) check.Outcome { return o.outcome(true) }
+	return o
 }
 
 // NewSender gives the check "owned": of MAIL FROM.
 func NewSender(maps *Maps) check.Check {
-	return owned{maps, "owned", "sender.owned", "the user may send as MAIL FROM, by submission.login_maps; true without maps, without a user and for <>", policy.Mail}
+	return newOwned(owned{
+		maps: maps, name: "owned", fact: "sender.owned", starts: policy.Mail,
+		text: "the user may send as MAIL FROM, by submission.login_maps; true without maps, without a user and for <>",
+	})
 }
 
 // NewAuthor gives the check "owned-author": of From, or of Sender or Resent-From in its place.
 func NewAuthor(maps *Maps) check.Check {
-	return owned{maps, "owned-author", "author.owned", "the user may write as the address in From, Sender or Resent-From, by submission.login_maps; true without maps and without a user", policy.Data}
+	return newOwned(owned{
+		maps: maps, name: "owned-author", fact: "author.owned", starts: policy.Data,
+		text: "the user may write as the address in From, Sender or Resent-From, by submission.login_maps; true without maps and without a user",
+	})
 }
 
 // Name implements check.Check.
@@ -42,7 +58,7 @@ func (o owned) Facts() []policy.Fact {
 // Start implements check.Check.
 func (o owned) Start(in *check.Input) func(context.Context) check.Outcome {
 	if o.maps == nil || in.User == "" {
-		return func(context.Context) check.Outcome { return o.outcome(true) }
+		return o.always
 	}
 	user, addresses := in.User, []string{in.SenderResolved}
 	if o.starts == policy.Data {
@@ -73,7 +89,10 @@ func (o owned) Start(in *check.Input) func(context.Context) check.Outcome {
 }
 
 func (o owned) outcome(is bool, findings ...check.Finding) check.Outcome {
-	return check.Outcome{Facts: []check.Named{{Name: o.fact, Value: policy.BoolOf(is)}}, Findings: findings}
+	if is {
+		return check.Outcome{Facts: o.yes, Findings: findings}
+	}
+	return check.Outcome{Facts: o.no, Findings: findings}
 }
 
 // authors gives the addresses that speak for the author: one of them has to be the user's. Who resends or sends for somebody else says so

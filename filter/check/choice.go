@@ -1,0 +1,50 @@
+package check
+
+import (
+	"slices"
+
+	"gatepost.example/policy"
+)
+
+// Choice is a fact that is one of few words. Its values are made once, for all sessions.
+type Choice struct {
+	fact   string
+	words  []string
+	values []Named // by word
+}
+
+// NewChoice makes the values of a fact out of all words that it can be.
+func NewChoice(fact string, words ...string) *Choice {
+	c := &Choice{fact: fact, words: words}
+	for _, word := range words {
+		c.values = append(c.values, Named{fact, policy.StringOf(word)})
+	}
+	return c
+}
+
+// Words gives all the words, as a fact lists them.
+func (c *Choice) Words() []string { return c.words }
+
+// Of gives the fact with one of its words.
+func (c *Choice) Of(word string) Named { return c.Only(word)[0] }
+
+// Only gives the fact with one of its words as all the facts of an outcome, which never change.
+func (c *Choice) Only(word string) []Named {
+	i := slices.Index(c.words, word)
+	if i < 0 {
+		return []Named{{c.fact, policy.StringOf(word)}}
+	}
+	return c.values[i : i+1 : i+1]
+}
+
+// Alone gives the findings of an outcome that has one, with up to two properties in the same piece of memory.
+func Alone(f Finding, props ...Property) []Finding {
+	memory := &struct {
+		findings [1]Finding
+		props    [2]Property
+	}{}
+	n := copy(memory.props[:], props)
+	f.Props = memory.props[:n:n]
+	memory.findings[0] = f
+	return memory.findings[:]
+}
