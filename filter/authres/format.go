@@ -54,7 +54,7 @@ func Format(f Field) string {
 
 // keyword gives a word of ours as the grammar has it: letters, digits and inner hyphens (RFC 8601 2.2 Keyword, RFC 5321 Ldh-str).
 func keyword(s string) string {
-	if s != "" && len(s) <= maxValue && s[0] != '-' && s[len(s)-1] != '-' && !strings.ContainsFunc(s, noKeyword) {
+	if s != "" && len(s) <= maxValue && s[0] != '-' && s[len(s)-1] != '-' && isKeyword(s) {
 		return s // as our own words are
 	}
 	s = strings.Map(func(r rune) rune {
@@ -67,6 +67,15 @@ func keyword(s string) string {
 		return "x"
 	}
 	return s
+}
+
+func isKeyword(s string) bool {
+	for i := range len(s) {
+		if noKeyword(rune(s[i])) { // a byte of another character is none of a keyword either
+			return false
+		}
+	}
+	return true
 }
 
 func noKeyword(r rune) bool {
@@ -95,7 +104,7 @@ func name(s string) string {
 
 // printable makes a text ASCII without control characters, and cuts it.
 func printable(s string) string {
-	if len(s) <= maxValue && !strings.ContainsFunc(s, isUnprintable) {
+	if len(s) <= maxValue && isPrintable(s) {
 		return s
 	}
 	clean := strings.Map(func(r rune) rune {
@@ -105,6 +114,15 @@ func printable(s string) string {
 		return r
 	}, s)
 	return clean[:min(len(clean), maxValue)]
+}
+
+func isPrintable(s string) bool {
+	for i := range len(s) {
+		if isUnprintable(rune(s[i])) {
+			return false
+		}
+	}
+	return true
 }
 
 func isUnprintable(r rune) bool { return r < ' ' || r > '~' }
@@ -117,10 +135,21 @@ func quote(s string) string {
 
 // isToken: RFC 2045 5.1: printable, without blanks and tspecials.
 func isToken(s string) bool {
-	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
-		return r <= ' ' || r > '~' || strings.IndexByte(`()<>@,;:\"/[]?=`, byte(r)) >= 0
-	})
+	for i := range len(s) {
+		if c := s[i]; c > '~' || !inToken[c] {
+			return false
+		}
+	}
+	return s != ""
 }
+
+// inToken tells which characters of ASCII a token is of.
+var inToken = func() (in [128]bool) {
+	for c := byte('!'); c <= '~'; c++ {
+		in[c] = strings.IndexByte(`()<>@,;:\"/[]?=`, c) < 0
+	}
+	return in
+}()
 
 // isDotAtom: RFC 5322 3.2.3.
 func isDotAtom(s string) bool {

@@ -27,6 +27,8 @@ type dkim struct {
 // verify but do not count, then broken ones.
 var ranking = []Result{Pass, TempError, Policy, Neutral, Fail, PermError, None}
 
+var results = check.NewChoice("dkim.result", "none", "pass", "fail", "policy", "neutral", "temperror", "permerror")
+
 // Name implements check.Check.
 func (dkim) Name() string { return "dkim" }
 
@@ -37,7 +39,7 @@ func (dkim) Starts() policy.Stage { return policy.Data }
 func (dkim) Facts() []policy.Fact {
 	return []policy.Fact{
 		{Name: "dkim.result", Stage: policy.Data, Scope: policy.OfMessage, Trouble: policy.StringOf(string(TempError)),
-			Words: []string{"none", "pass", "fail", "policy", "neutral", "temperror", "permerror"}, Text: "the best result among the DKIM signatures"},
+			Words: results.Words(), Text: "the best result among the DKIM signatures"},
 		{Name: "dkim.domains", Type: policy.Strings, Stage: policy.Data, Scope: policy.OfMessage, Trouble: policy.StringsOf(nil),
 			Text: "domains (d=) whose DKIM signature passes"},
 	}
@@ -45,7 +47,7 @@ func (dkim) Facts() []policy.Fact {
 
 // attempt is one signature under way.
 type attempt struct {
-	*Signature
+	Signature
 	problem *Problem
 	keyName string
 	sum     *message.BodySum
@@ -59,8 +61,8 @@ type attempt struct {
 // Start implements check.Check: it asks for the body hashes and hashes the header; keys are fetched and signatures verified later.
 func (d dkim) Start(in *check.Input) func(context.Context) check.Outcome {
 	attempts := d.begin(in)
-	for _, a := range attempts {
-		if a.problem == nil {
+	for i := range attempts {
+		if a := &attempts[i]; a.problem == nil {
 			a.keyName = a.KeyName()
 			resolve.Ahead(in.Resolver, a.keyName, resolve.TXT)
 		}
@@ -85,21 +87,30 @@ func (d dkim) Start(in *check.Input) func(context.Context) check.Outcome {
 	}
 }
 
-func (d dkim) begin(in *check.Input) []*attempt {
-	var attempts []*attempt
-	untried := 0
+func (d dkim) begin(in *check.Input) []attempt {
+	number := 0
+	for i := range in.Header.Fields {
+		if isSignature(&in.Header.Fields[i]) {
+			number++
+		}
+	}
+	if number == 0 {
+		return nil
+	}
+	attempts := make([]attempt, 0, min(number, MaxSignatures+1))
+	untried := max(0, number-MaxSignatures)
 	var signed *Signed
-	for i, f := range in.Header.Fields {
-		if !strings.EqualFold(f.Bare(), "DKIM-Signature") {
+	for i := range in.Header.Fields {
+		f := &in.Header.Fields[i]
+		if len(attempts) == MaxSignatures || len(attempts) == number {
+			break
+		}
+		if !isSignature(f) {
 			continue
 		}
-		if len(attempts) >= MaxSignatures {
-			untried++
-			continue
-		}
-		a := &attempt{}
-		attempts = append(attempts, a)
-		a.Signature, a.problem = ParseSignature(f.Value)
+		attempts = append(attempts, attempt{})
+		a := &attempts[len(attempts)-1]
+		a.problem = a.parse(f.Value)
 		if a.problem == nil && in.Header.Truncated() {
 			a.problem = problem(CodeHeaderTooLarge, "the header has over %d bytes", message.MaxHeader)
 		}
@@ -122,21 +133,28 @@ func (d dkim) begin(in *check.Input) []*attempt {
 	}
 	if untried > 0 { // one finding for all: a header may hold thousands
 		why := problem(CodeTooMany, "%d more signatures: only %d are tried", untried, MaxSignatures)
-		attempts = append(attempts, &attempt{Signature: &Signature{}, problem: why})
+		attempts = append(attempts, attempt{problem: why})
 	}
 	return attempts
 }
 
+func isSignature(f *message.Field) bool { return strings.EqualFold(f.Bare(), "DKIM-Signature") }
+
+// usualSignatures is as many as most messages have.
+const usualSignatures = 4
+
 // fetch asks for all keys at once.
-func fetch(ctx context.Context, r resolve.Resolver, attempts []*attempt) {
-	names := make([]string, 0, len(attempts))
-	for _, a := range attempts {
-		if a.problem == nil {
+func fetch(ctx context.Context, r resolve.Resolver, attempts []attempt) {
+	var room [usualSignatures]string
+	names := room[:0]
+	for i := range attempts {
+		if a := &attempts[i]; a.problem == nil {
 			names = append(names, a.keyName)
 		}
 	}
 	answers := resolve.All(ctx, r, names, resolve.TXT)
-	for _, a := range attempts {
+	for i := range attempts {
+		a := &attempts[i]
 		if a.problem != nil {
 			continue
 		}
@@ -157,10 +175,11 @@ func unsigned(cut bool) check.Outcome {
 }
 
 // conclude judges every signature; there is one at least.
-func conclude(attempts []*attempt, now time.Time, ended bool) check.Outcome {
+func conclude(attempts []attempt, now time.Time, ended bool) check.Outcome {
 	best, domains := None, []string(nil)
 	findings := make([]check.Finding, len(attempts))
-	for i, a := range attempts {
+	for i := range attempts {
+		a := &attempts[i]
 		result, why := a.judge(now, ended)
 		findings[i] = a.finding(result, why, headerB(attempts, i))
 		if result == Pass && !slices.Contains(domains, a.Domain) {
@@ -175,10 +194,19 @@ func conclude(attempts []*attempt, now time.Time, ended bool) check.Outcome {
 
 func outcome(best Result, domains []string, findings []check.Finding) check.Outcome {
 	return check.Outcome{Findings: findings, Facts: []check.Named{
-		{Name: "dkim.result", Value: policy.StringOf(string(best))},
-		{Name: "dkim.domains", Value: policy.StringsOf(domains)},
+		results.Of(string(best)),
+		{Name: "dkim.domains", Value: domainsOf(domains)},
 	}}
 }
+
+func domainsOf(domains []string) policy.Value {
+	if len(domains) == 0 {
+		return noDomains
+	}
+	return policy.StringsOf(domains)
+}
+
+var noDomains = policy.StringsOf(nil)
 
 func (a *attempt) judge(now time.Time, ended bool) (Result, *Problem) {
 	switch {
@@ -232,10 +260,11 @@ func (a *attempt) finding(result Result, why *Problem, b string) check.Finding {
 }
 
 // headerB gives the beginning of b=: 8 characters, more where two signatures share them (RFC 6008 4).
-func headerB(attempts []*attempt, i int) string {
+func headerB(attempts []attempt, i int) string {
 	b := attempts[i].Base64
 	n := 8
-	for j, other := range attempts {
+	for j := range attempts {
+		other := &attempts[j]
 		if j == i || other.Base64 == b {
 			continue
 		}

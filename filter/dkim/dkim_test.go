@@ -320,8 +320,8 @@ func TestUnsigned(t *testing.T) {
 
 // TestBeginningOfB: eight characters, more where two signatures share them (RFC 6008 4).
 func TestBeginningOfB(t *testing.T) {
-	a := []*attempt{
-		{Signature: &Signature{Base64: "abcdefghijXXX"}}, {Signature: &Signature{Base64: "abcdefghijYYY"}}, {Signature: &Signature{Base64: "zzz"}},
+	a := []attempt{
+		{Signature: Signature{Base64: "abcdefghijXXX"}}, {Signature: Signature{Base64: "abcdefghijYYY"}}, {Signature: Signature{Base64: "zzz"}},
 	}
 	for i, want := range []string{"abcdefghijX", "abcdefghijY", "zzz"} {
 		if got := headerB(a, i); got != want {

@@ -28,6 +28,8 @@ type Signature struct {
 	Selector  string   // s= in lower case A-labels
 	Time      int64    // t=, -1 without
 	Expires   int64    // x=, -1 without
+
+	memory [32]byte // of BodyHash
 }
 
 // Problem is why a signature cannot be verified: the code, and what for the log.
@@ -45,14 +47,20 @@ func problem(code, format string, args ...any) *Problem {
 
 // ParseSignature reads the value of a DKIM-Signature field. With a problem it gives what could be read all the same, for the finding.
 func ParseSignature(value string) (*Signature, *Problem) {
-	s := &Signature{Length: -1, Time: -1, Expires: -1}
+	s := &Signature{}
+	return s, s.parse(value)
+}
+
+// parse is ParseSignature in memory that is there.
+func (s *Signature) parse(value string) *Problem {
+	s.Length, s.Time, s.Expires = -1, -1, -1
 	var room [usualTags]Tag
 	tags, err := appendTags(room[:0], value)
 	if err != nil {
-		return s, problem(CodeSyntax, "%v", err)
+		return problem(CodeSyntax, "%v", err)
 	}
 	if len(tags) == 0 {
-		return s, problem(CodeSyntax, "no tags")
+		return problem(CodeSyntax, "no tags")
 	}
 	var wrong *Problem
 	for _, t := range tags {
@@ -61,14 +69,14 @@ func ParseSignature(value string) (*Signature, *Problem) {
 		}
 	}
 	if wrong != nil {
-		return s, wrong
+		return wrong
 	}
 	for _, needed := range []string{"v", "a", "b", "bh", "d", "h", "s"} { // RFC 6376 3.5: REQUIRED
 		if !slices.ContainsFunc(tags, func(t Tag) bool { return t.Name == needed }) {
-			return s, problem(CodeSyntax, "tag %s is missing", needed)
+			return problem(CodeSyntax, "tag %s is missing", needed)
 		}
 	}
-	return s, s.judge()
+	return s.judge()
 }
 
 // Set takes one tag. Unknown ones are ignored.
@@ -85,7 +93,7 @@ func (s *Signature) Set(t Tag) *Problem {
 		s.Base64 = unspace(t.Value)
 		s.Signature, err = base64.StdEncoding.DecodeString(s.Base64)
 	case "bh":
-		s.BodyHash, err = base64.StdEncoding.DecodeString(unspace(t.Value))
+		s.BodyHash, err = base64.StdEncoding.AppendDecode(s.memory[:0], []byte(unspace(t.Value)))
 	case "c":
 		s.HeaderC, s.BodyC, err = parseCanon(t.Value)
 	case "d":
@@ -117,12 +125,15 @@ func (s *Signature) setNames(value string) *Problem {
 	if strings.Count(value, ":") >= MaxNames {
 		return problem(CodeManyNames, "h= has over %d names", MaxNames)
 	}
+	value = strings.ToLower(value)
 	s.Names = make([]string, 0, strings.Count(value, ":")+1)
-	for name := range strings.SplitSeq(strings.ToLower(value), ":") {
+	for more := true; more; {
+		var name string
+		name, value, more = strings.Cut(value, ":")
 		if name = trim(name); name == "" { // a colon too many, which other verifiers pass over: it signs nothing
 			continue
 		}
-		if strings.ContainsAny(name, " \t\r\n;") {
+		if strings.IndexByte(name, ';') >= 0 || hasSpace(name) {
 			return problem(CodeSyntax, "h= has %q for a name", name)
 		}
 		s.Names = append(s.Names, name)

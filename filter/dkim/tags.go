@@ -76,6 +76,15 @@ func trim(s string) string {
 	return s
 }
 
+func hasSpace(s string) bool {
+	for i := range len(s) {
+		if isSpace(s[i]) {
+			return true
+		}
+	}
+	return false
+}
+
 func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\r' || c == '\n' }
 
 // isTagName: ALPHA *ALNUMPUNC (RFC 6376 3.2), and hyphens, which people write in tags of their own: nobody reads those.

@@ -16,6 +16,14 @@ func New() check.Check { return dmarc{} }
 
 type dmarc struct{}
 
+// The facts that are one of few words.
+var (
+	results  = check.NewChoice("dmarc.result", "pass", "fail", "none", "temperror", "permerror")
+	policies = check.NewChoice("dmarc.policy", "", "none", "quarantine", "reject")
+	aligners = check.NewChoice("dmarc.aligned_by", "", "spf", "dkim", "both")
+	ofAuthor = check.NewChoice("dkim.author", "none", "pass", "fail", "temperror")
+)
+
 // Name implements check.Check.
 func (dmarc) Name() string { return "dmarc" }
 
@@ -25,13 +33,13 @@ func (dmarc) Starts() policy.Stage { return policy.Data }
 // Facts implements check.Check.
 func (dmarc) Facts() []policy.Fact {
 	facts := []policy.Fact{
-		{Name: "dmarc.result", Words: []string{"pass", "fail", "none", "temperror", "permerror"}, Trouble: policy.StringOf("temperror"),
+		{Name: "dmarc.result", Words: results.Words(), Trouble: policy.StringOf("temperror"),
 			Text: "DMARC of the author domain (RFC 9989)"},
-		{Name: "dmarc.policy", Words: []string{"", "none", "quarantine", "reject"}, Trouble: policy.StringOf(""),
+		{Name: "dmarc.policy", Words: policies.Words(), Trouble: policy.StringOf(""),
 			Text: "what the author domain asks for when DMARC fails, after sp, np and t; empty without a record"},
 		{Name: "dmarc.domain", Kind: policy.KindDomain, Trouble: policy.StringOf(""), Text: "the domain whose DMARC record applies"},
-		{Name: "dmarc.aligned_by", Words: []string{"", "spf", "dkim", "both"}, Trouble: policy.StringOf(""), Text: "what made DMARC pass"},
-		{Name: "dkim.author", Words: []string{"none", "pass", "fail", "temperror"}, Trouble: policy.StringOf("temperror"),
+		{Name: "dmarc.aligned_by", Words: aligners.Words(), Trouble: policy.StringOf(""), Text: "what made DMARC pass"},
+		{Name: "dkim.author", Words: ofAuthor.Words(), Trouble: policy.StringOf("temperror"),
 			Text: "the best DKIM signature of the author domain: none at all is what a spoof looks like, a broken one what a forwarder leaves"},
 	}
 	for i := range facts {
@@ -42,13 +50,15 @@ func (dmarc) Facts() []policy.Fact {
 
 // Start implements check.Check.
 func (dmarc) Start(in *check.Input) func(context.Context) check.Outcome {
-	author, resolver, findings := in.Author, in.Resolver, in.Findings
+	author, resolver, findings, question := in.Author, in.Resolver, in.Findings, ""
 	if author.Domain != "" {
-		resolve.Ahead(resolver, "_dmarc."+author.Domain, resolve.TXT)
+		question = label + author.Domain
+		resolve.Ahead(resolver, question, resolve.TXT)
 	}
 	return func(ctx context.Context) check.Outcome {
 		ledger := resolve.NewLedger(resolver)
 		w := newWalker(ctx, ledger)
+		w.question = question
 		o := judge(ctx, w, author, findings)
 		o.finding.Lookups = ledger.Answers()
 		return o.outcome()
@@ -114,15 +124,16 @@ func signedByAny(ctx context.Context, w *walker, author message.Author, findings
 func (o outcome) outcome() check.Outcome {
 	f := o.finding
 	f.Method, f.Result, f.Code, f.Detail = "dmarc", string(o.result), o.code, o.detail
-	f.Props = []check.Property{{Type: "header", Name: "from", Value: f.Domain}, {Type: "policy", Name: "dmarc", Value: string(o.policy)}}
 	if o.by != "" {
 		f.Detail = strings.TrimSpace("aligned by " + o.by + " " + f.Detail)
 	}
-	return check.Outcome{Findings: []check.Finding{f}, Facts: []check.Named{
-		{Name: "dmarc.result", Value: policy.StringOf(string(o.result))},
-		{Name: "dmarc.policy", Value: policy.StringOf(string(o.policy))},
+	from := check.Property{Type: "header", Name: "from", Value: f.Domain}
+	asked := check.Property{Type: "policy", Name: "dmarc", Value: string(o.policy)}
+	return check.Outcome{Findings: check.Alone(f, from, asked), Facts: []check.Named{
+		results.Of(string(o.result)),
+		policies.Of(string(o.policy)),
 		{Name: "dmarc.domain", Value: policy.StringOf(o.domain)},
-		{Name: "dmarc.aligned_by", Value: policy.StringOf(o.by)},
-		{Name: "dkim.author", Value: policy.StringOf(o.signed)},
+		aligners.Of(o.by),
+		ofAuthor.Of(o.signed),
 	}}
 }

@@ -7,6 +7,9 @@ import (
 	"gatepost.example/filter/resolve"
 )
 
+// label stands before a name at which a record is.
+const label = "_dmarc."
+
 // maxQueries bounds one tree walk (RFC 9989 4.10).
 const maxQueries = 8
 
@@ -23,17 +26,22 @@ type step struct {
 
 // walk is the outcome of one tree walk, the longest name first.
 type walk struct {
+	start   string
 	steps   []step
 	trouble *resolve.Answer // the question that got no answer: the walk ended there
 	ended   string          // the name that it was about
 }
+
+// usualSteps is as many as most walks have.
+const usualSteps = 3
 
 // walker asks DNS, each name once.
 type walker struct {
 	ctx      context.Context
 	resolver resolve.Resolver
 	records  []asked // at most MaxQuestions
-	walks    map[string]*walk
+	walks    []*walk // at most one for each author, for SPF's domain and for each signature
+	question string  // for the author domain's record, "" without one
 }
 
 // asked is a name that was asked about.
@@ -43,7 +51,7 @@ type asked struct {
 }
 
 func newWalker(ctx context.Context, r resolve.Resolver) *walker {
-	return &walker{ctx: ctx, resolver: r}
+	return &walker{ctx: ctx, resolver: r, records: make([]asked, 0, usualSteps)}
 }
 
 // recordAt asks for the record of one name. Several records are none (RFC 9989 4.7).
@@ -54,7 +62,11 @@ func (w *walker) recordAt(name string) (step, *resolve.Answer) {
 		}
 	}
 	var trouble *resolve.Answer
-	a := w.resolver.Lookup(w.ctx, "_dmarc."+name, resolve.TXT)
+	question := w.question
+	if question == "" || question[len(label):] != name {
+		question = label + name
+	}
+	a := w.resolver.Lookup(w.ctx, question, resolve.TXT)
 	if a.Trouble() {
 		trouble = a
 	}
@@ -84,14 +96,13 @@ func readRecords(texts []string) (s step) {
 
 // walk goes from a name towards the root (RFC 9989 4.10).
 func (w *walker) walk(name string) *walk {
-	if known := w.walks[name]; known != nil {
-		return known
+	for _, known := range w.walks {
+		if known.start == name {
+			return known
+		}
 	}
-	out := &walk{}
-	if w.walks == nil {
-		w.walks = map[string]*walk{}
-	}
-	w.walks[name] = out
+	out := &walk{start: name, steps: make([]step, 0, usualSteps)}
+	w.walks = append(w.walks, out)
 	at := name
 	for range maxQueries {
 		s, trouble := w.recordAt(at)

@@ -114,11 +114,15 @@ func (w *walker) supports(author string, findings []check.Finding, strict bool) 
 	return false, owed
 }
 
+// rank orders the words of dkim.author, the best last.
+func rank(word string) int { return slices.Index(ranking, word) }
+
+var ranking = []string{"none", "fail", "temperror", "pass"}
+
 // signedBy gives dkim.author: the best signature whose domain aligns with the author domain. A broken one counts only when its key record
 // exists: anybody can write a signature field.
 func (w *walker) signedBy(author string, findings []check.Finding, strict bool) string {
 	best := "none"
-	rank := map[string]int{"none": 0, "fail": 1, "temperror": 2, "pass": 3}
 	for _, f := range findings {
 		word := "none"
 		switch {
@@ -127,7 +131,7 @@ func (w *walker) signedBy(author string, findings []check.Finding, strict bool) 
 		case f.KeyFound:
 			word = "fail"
 		}
-		if rank[word] <= rank[best] {
+		if rank(word) <= rank(best) {
 			continue
 		}
 		a := w.align(author, f.Domain, strict)
@@ -137,7 +141,7 @@ func (w *walker) signedBy(author string, findings []check.Finding, strict bool) 
 		switch {
 		case a == certain, a == maybe && word == "fail" && inLine(author, f.Domain): // a trace of a forwarder, whatever DNS owes
 			best = word
-		case a == maybe && rank[best] < rank["temperror"]:
+		case a == maybe && rank(best) < rank("temperror"):
 			best = "temperror"
 		}
 	}

@@ -41,7 +41,7 @@ func (iprev) Facts() []policy.Fact {
 
 // Start takes what it needs out of the session and leaves the asking to the work it gives back.
 func (iprev) Start(in *check.Input) func(context.Context) check.Outcome {
-	ip, resolver := in.Client, in.Resolver
+	ip, address, resolver := in.Client, in.ClientIP, in.Resolver
 	return func(ctx context.Context) check.Outcome {
 		if !ip.IsValid() {
 			return check.Outcome{Facts: words.Only(none)}
@@ -56,7 +56,7 @@ func (iprev) Start(in *check.Input) func(context.Context) check.Outcome {
 			Detail:  result.Detail,
 			Lookups: ledger.Answers(),
 		}
-		property := check.Property{Type: "policy", Name: "iprev", Value: ip.String()} // RFC 8601 2.7.3
+		property := check.Property{Type: "policy", Name: "iprev", Value: address} // RFC 8601 2.7.3
 		return check.Outcome{Facts: words.Only(result.Word), Findings: check.Alone(f, property)}
 	}
 }

@@ -101,7 +101,7 @@ func TestWorkIsBounded(t *testing.T) {
 
 func run(t *testing.T, ctx context.Context, ip netip.Addr) check.Outcome {
 	t.Helper()
-	return iprev.New().Start(&check.Input{Client: ip, Resolver: resolvetest.Must(zone)})(ctx)
+	return iprev.New().Start(&check.Input{Client: ip, ClientIP: ip.String(), Resolver: resolvetest.Must(zone)})(ctx)
 }
 
 func TestCheck(t *testing.T) {

@@ -22,7 +22,7 @@ type Author struct {
 // possible (RFC 9989 4.2). Odd forms that all readers understand alike count as one. Work is linear in the fields.
 func ExtractAuthor(h *Header) Author {
 	a := Author{}
-	var addresses []string
+	addresses, last := 0, ""
 	for _, f := range h.Fields {
 		is, odd := isFrom(f.Name)
 		if hidesFrom(f.Value) {
@@ -40,7 +40,7 @@ func ExtractAuthor(h *Header) Author {
 			a.addDomain("")
 		}
 		for _, address := range found {
-			addresses = append(addresses, address)
+			addresses, last = addresses+1, address
 			a.addDomain(authorDomain(address))
 		}
 	}
@@ -52,8 +52,8 @@ func ExtractAuthor(h *Header) Author {
 	}
 	if a.Fields == 1 && len(a.Domains) == 1 && a.Domains[0] != "" && a.Domains[0] != doubtful {
 		a.Domain = a.Domains[0]
-		if len(addresses) == 1 {
-			a.Address = addresses[0]
+		if addresses == 1 {
+			a.Address = last
 		}
 	}
 	return a
@@ -89,19 +89,33 @@ func isFrom(name string) (is, odd bool) {
 // hidesFrom reports whether a value holds a From field for readers that end a line at a bare CR or LF too.
 func hidesFrom(value string) bool {
 	for {
-		i := strings.IndexAny(value, "\r\n")
-		if i < 0 {
+		line, rest, more := strings.Cut(value, "\n")
+		for i := strings.IndexByte(line, '\r'); i >= 0; i = strings.IndexByte(line, '\r') {
+			line, value = line[i+1:], value[i+1:]
+			if beginsFrom(value) {
+				return true
+			}
+		}
+		if !more {
 			return false
 		}
-		value = strings.TrimPrefix(value[i+1:], "\n")
-		name, _, found := strings.Cut(value[:min(len(value), maxFromName)], ":")
-		if !found || name == "" || name[0] <= ' ' { // as in every fold
-			continue
-		}
-		if is, _ := isFrom(name); is {
+		if value = rest; beginsFrom(value) {
 			return true
 		}
 	}
+}
+
+// beginsFrom reports whether a text begins as a From field.
+func beginsFrom(text string) bool {
+	if text == "" || text[0] <= ' ' { // as in every fold
+		return false
+	}
+	name, _, found := strings.Cut(text[:min(len(text), maxFromName)], ":")
+	if !found {
+		return false
+	}
+	is, _ := isFrom(name)
+	return is
 }
 
 // maxFromName bounds the name of a field within a value, with its blanks.

@@ -20,23 +20,24 @@ type mailboxes struct {
 
 // part is what stands between two commas.
 type part struct {
-	words  strings.Builder // text outside of comments, quotes and angles
-	at     bool            // an @ is in it
-	angles []string        // what stands in angle brackets
-	name   int             // length of the words before the first of them
-	asides []string        // quoted strings and comments that hold an @, plainly or in an encoded word
-	held   bool            // a reader may take what one of them holds for an address
-	quoted bool            // a quoted string is an address, or has one in angles or behind an address: some readers take that one
-	glued  bool            // a quoted string stands against what is or has an address: some readers join them
-	domain bool            // a quoted string behind an @ could be a domain, or a part of one
-	colon  bool            // a colon is in it, which ends no name
-	within bool            // a comment divides words and has an address: who knows no comments sees that one, unless one in angles follows
+	words  []byte   // text outside of comments, quotes and angles
+	at     bool     // an @ is in it
+	angles []string // what stands in angle brackets
+	name   int      // length of the words before the first of them
+	asides []string // quoted strings and comments that hold an @, plainly or in an encoded word
+	held   bool     // a reader may take what one of them holds for an address
+	quoted bool     // a quoted string is an address, or has one in angles or behind an address: some readers take that one
+	glued  bool     // a quoted string stands against what is or has an address: some readers join them
+	domain bool     // a quoted string behind an @ could be a domain, or a part of one
+	colon  bool     // a colon is in it, which ends no name
+	within bool     // a comment divides words and has an address: who knows no comments sees that one, unless one in angles follows
 }
 
 // readMailboxes gives every address in a value, and whether readers could see something else in it.
 func readMailboxes(value string) (found []string, doubt bool) {
 	unfolded := strings.TrimRight(strings.ReplaceAll(value, "\r\n", ""), "\r") // behind a CR at the end, as old programs write, is nothing
-	m := mailboxes{in: withoutTrails(withoutShifts(unfolded))}
+	var words [usualWords]byte
+	m := mailboxes{in: withoutTrails(withoutShifts(unfolded)), part: part{words: words[:0]}}
 	// RFC 5322 2.2: a field body holds no NUL, no bare CR or LF; readers cut there or go on. What changes the character set does it for some of them.
 	broken := strings.ContainsAny(m.in, "\x00\r\n\x1b\x0e\x0f")
 	m.doubt, m.slip = broken, strings.ContainsFunc(m.in, isControl)
@@ -63,6 +64,12 @@ func readMailboxes(value string) (found []string, doubt bool) {
 	return m.found, m.doubt
 }
 
+// usualWords is as many bytes as stand outside of angles in most values.
+const usualWords = 128
+
+// begin makes place for the next part.
+func (p *part) begin() { *p = part{words: p.words[:0]} }
+
 func hasAt(text string) bool { return strings.Contains(text, "@") }
 
 func (m *mailboxes) hasAddress() bool { return slices.ContainsFunc(m.found, hasAt) }
@@ -77,24 +84,24 @@ func (m *mailboxes) next() {
 		start := m.at
 		m.comment(false)
 		m.part.aside(m.in[start:m.at])
-		m.part.words.WriteByte(' ')
+		m.part.words = append(m.part.words, ' ')
 	case '<':
 		m.angle()
 	case ',', ';':
 		m.endPart()
 	case ':': // what stands before it is the name of a group (RFC 5322 3.4)
-		if m.part.colon || m.part.domain || m.part.angles != nil || m.part.held || mayBeAddress(m.part.words.String()) {
+		if m.part.colon || m.part.domain || m.part.angles != nil || m.part.held || mayBeAddress(string(m.part.words)) {
 			m.slip, m.part.colon = true, true
-			m.part.words.WriteByte(' ')
+			m.part.words = append(m.part.words, ' ')
 			return
 		}
-		m.part = part{}
+		m.part.begin()
 	case '>', ')': // in a name before an address it is nothing, as in "Shop :) <info@example.org>"
 		m.slip = m.slip || m.part.at || m.part.angles != nil
-		m.part.words.WriteByte(' ')
+		m.part.words = append(m.part.words, ' ')
 	default:
 		m.part.at = m.part.at || c == '@'
-		m.part.words.WriteByte(c)
+		m.part.words = append(m.part.words, c)
 	}
 }
 
@@ -104,7 +111,7 @@ func (m *mailboxes) quoted() {
 	text, ok := m.until('"')
 	m.slip = m.slip || !ok
 	if m.at < len(m.in) && m.in[m.at] == '@' { // "local part"@domain
-		m.part.words.WriteString(`"` + text + `"`)
+		m.part.words = append(append(append(m.part.words, '"'), text...), '"')
 		return
 	}
 	m.slip = m.slip || m.part.angles != nil && (hasAt(text) || hidesAddress(text)) // behind an address
@@ -113,7 +120,7 @@ func (m *mailboxes) quoted() {
 	m.part.aside(text)
 	isOne := isAddress(text) && len(strings.Fields(text)) == 1
 	m.part.quoted = m.part.quoted || isOne || hidesAddress(text) || hasAt(text) && (m.part.at || strings.Contains(text, "<"))
-	m.part.words.WriteByte(' ')
+	m.part.words = append(m.part.words, ' ')
 }
 
 func (p *part) aside(text string) {
@@ -190,10 +197,15 @@ func beginsApart(text string) bool { return text == "" || strings.IndexByte(apar
 
 // angle reads an address in angle brackets, its comments as blanks. A route before it is doubt: readers differ about it.
 func (m *mailboxes) angle() {
-	var b strings.Builder
 	if m.part.angles == nil {
-		m.part.name = m.part.words.Len()
+		m.part.name = len(m.part.words)
 	}
+	if n := strings.IndexAny(m.in[m.at:], `>"(<,:;`); n >= 0 && m.in[m.at+n] == '>' { // as nearly all are
+		m.part.angles = append(m.part.angles, m.in[m.at:m.at+n])
+		m.at += n + 1
+		return
+	}
+	var b strings.Builder
 	for m.at < len(m.in) {
 		c := m.in[m.at]
 		m.at++
@@ -223,12 +235,15 @@ func (m *mailboxes) angle() {
 // unquoted comma in it.
 func (m *mailboxes) endPart() {
 	p := m.part
-	m.part = part{}
-	words := p.words.String()
+	m.part.begin()
+	words := ""
+	if len(p.angles) == 0 {
+		words = string(p.words)
+	}
 	p.angles = slices.CompactFunc(p.angles, strings.EqualFold) // some programs write it twice
 	m.slip = m.slip || len(p.angles) > 1
 	if len(p.angles) == 1 {
-		behind := words[p.name:]
+		behind := string(p.words[p.name:])
 		m.slip = m.slip || hasAt(behind) || hidesAddress(behind)
 		m.doubt = m.doubt || hasAt(behind) && isFollowed(behind)
 	}
@@ -328,11 +343,18 @@ func (m *mailboxes) take(text string) {
 
 // isDivided reports whether blanks or comments divide the domain of an address (RFC 5322 4.4): some readers end it there, others join it.
 func isDivided(text string) bool {
-	return len(strings.Fields(text[strings.LastIndexByte(text, '@')+1:])) > 1
+	number := 0
+	for range strings.FieldsSeq(text[strings.LastIndexByte(text, '@')+1:]) {
+		number++
+	}
+	return number > 1
 }
 
-// withoutBlanks drops the blanks of an address, but for those in quotes.
+// withoutBlanks gives an address in memory of its own, without blanks but for those in quotes.
 func withoutBlanks(address string) string {
+	if !strings.ContainsAny(address, " \t\"") {
+		return strings.Clone(address)
+	}
 	var b strings.Builder
 	quoted := false
 	for i := 0; i < len(address); i++ {

@@ -19,6 +19,13 @@ type Memory struct {
 	Settle time.Duration // until the memory is settled
 }
 
+// The facts that are a band.
+var (
+	ofClient = check.NewChoice("client.reputation", Words()...)
+	ofAuthor = check.NewChoice("author.reputation", Words()...)
+	ofSigner = check.NewChoice("signer.reputation", Words()...)
+)
+
 // client is the check of the client's address.
 type client struct{ m Memory }
 
@@ -34,7 +41,7 @@ func (client) Starts() policy.Stage { return policy.Connect }
 // Facts implements check.Check.
 func (client) Facts() []policy.Fact {
 	return []policy.Fact{
-		{Name: "client.reputation", Words: Words(), Trouble: policy.StringOf(New), Text: "the record of the client's address here, and of its network: good, neutral, new, poor, bad"},
+		{Name: "client.reputation", Words: ofClient.Words(), Trouble: policy.StringOf(New), Text: "the record of the client's address here, and of its network: good, neutral, new, poor, bad"},
 		{Name: "client.reputation_score", Type: policy.Double, Trouble: policy.DoubleOf(0.5), Text: "the share of wanted mail to expect from the client, 0 to 1"},
 		{Name: "client.unknown_share", Type: policy.Double, Trouble: policy.DoubleOf(0), Text: "the share of the client's recipients that do not exist, 0 to 1"},
 		{Name: "memory.settled", Type: policy.Bool, Trouble: policy.BoolOf(false), Text: "this memory is older than reputation.settle, so that new means something"},
@@ -69,7 +76,7 @@ func (c client) Start(in *check.Input) func(context.Context) check.Outcome {
 			findings = []check.Finding{o.finding(ip, own)}
 		}
 		return check.Outcome{Findings: findings, Facts: []check.Named{
-			{Name: "client.reputation", Value: policy.StringOf(o.Band)}, {Name: "client.reputation_score", Value: policy.DoubleOf(o.Score)},
+			ofClient.Of(o.Band), {Name: "client.reputation_score", Value: policy.DoubleOf(o.Score)},
 			{Name: "client.unknown_share", Value: policy.DoubleOf(share)},
 			{Name: "memory.settled", Value: policy.BoolOf(now.Sub(c.m.Store.Born()) >= c.m.Settle)},
 		}}
@@ -127,9 +134,9 @@ func (domains) Starts() policy.Stage { return policy.Data }
 // Facts implements check.Check.
 func (domains) Facts() []policy.Fact {
 	facts := []policy.Fact{
-		{Name: "author.reputation", Words: Words(), Trouble: policy.StringOf(New), Text: "the record of the author domain here; new unless this message is authenticated as it"},
+		{Name: "author.reputation", Words: ofAuthor.Words(), Trouble: policy.StringOf(New), Text: "the record of the author domain here; new unless this message is authenticated as it"},
 		{Name: "author.known", Type: policy.Bool, Trouble: policy.BoolOf(false), Text: "the author domain has sent authenticated mail here before"},
-		{Name: "signer.reputation", Words: Words(), Trouble: policy.StringOf(New), Text: "the best record among the domains as which this message is authenticated"},
+		{Name: "signer.reputation", Words: ofSigner.Words(), Trouble: policy.StringOf(New), Text: "the best record among the domains as which this message is authenticated"},
 	}
 	for i := range facts {
 		facts[i].Stage, facts[i].Scope = policy.Data, policy.OfMessage
@@ -142,7 +149,7 @@ func (d domains) Start(in *check.Input) func(context.Context) check.Outcome {
 	author, now, findings := in.Author.Domain, in.Now, in.Findings
 	return func(ctx context.Context) check.Outcome {
 		names := Authenticated(findings(ctx, "spf"), findings(ctx, "dkim"))
-		isAuthor := author != "" && slices.ContainsFunc(findings(ctx, "dmarc"), passes) || slices.Contains(names, author)
+		isAuthor := author != "" && anyPasses(findings(ctx, "dmarc")) || slices.Contains(names, author)
 		if isAuthor && !slices.Contains(names, author) {
 			names = append([]string{author}, names...)
 		}
@@ -150,10 +157,20 @@ func (d domains) Start(in *check.Input) func(context.Context) check.Outcome {
 	}
 }
 
-func passes(f check.Finding) bool { return f.Result == "pass" }
+func anyPasses(findings []check.Finding) bool {
+	for i := range findings {
+		if findings[i].Result == "pass" {
+			return true
+		}
+	}
+	return false
+}
 
 // maxDomains bounds the domains of one message that are judged.
 const maxDomains = 6
+
+// usualDomains is as many as most messages are authenticated as, and the author's.
+const usualDomains = 3
 
 // Authenticated gives the domains as which a message is authenticated, each once: of MAIL FROM where SPF passes, of signatures that pass.
 func Authenticated(spf, dkim []check.Finding) []string {
@@ -161,7 +178,10 @@ func Authenticated(spf, dkim []check.Finding) []string {
 	for _, findings := range [2][]check.Finding{spf, dkim} {
 		for i := range findings {
 			f := &findings[i]
-			if passes(*f) && f.Domain != "" && !slices.Contains(out, f.Domain) && len(out) < maxDomains {
+			if f.Result == "pass" && f.Domain != "" && !slices.Contains(out, f.Domain) && len(out) < maxDomains {
+				if out == nil {
+					out = make([]string, 0, usualDomains)
+				}
 				out = append(out, f.Domain)
 			}
 		}
@@ -182,7 +202,7 @@ func (d domains) judge(ctx context.Context, now time.Time, author string, isAuth
 	results := d.m.Store.Do(ctx, now, steps, room.results[:0])
 	clear(steps) // they name domains
 	room.steps, room.results = steps, results
-	ofAuthor, best := New, New
+	band, best := New, New
 	findings := make([]check.Finding, 0, len(names))
 	isKnown, rest := results[0].Found, results[1:]
 	for i, name := range names {
@@ -196,17 +216,17 @@ func (d domains) judge(ctx context.Context, now time.Time, author string, isAuth
 		o := Judge(own, wide)
 		findings = append(findings, o.finding(name, own))
 		if name == author && isAuthor {
-			ofAuthor = o.Band
+			band = o.Band
 		}
 		if i == 0 || rank(o.Band) < rank(best) {
 			best = o.Band
 		}
 	}
 	return check.Outcome{Findings: findings, Facts: []check.Named{
-		{Name: "author.reputation", Value: policy.StringOf(ofAuthor)}, {Name: "signer.reputation", Value: policy.StringOf(best)},
+		ofAuthor.Of(band), ofSigner.Of(best),
 		{Name: "author.known", Value: policy.BoolOf(author != "" && isKnown)},
 	}}
 }
 
 // rank orders bands, best first.
-func rank(band string) int { return slices.Index(Words(), band) }
+func rank(band string) int { return slices.Index(bands, band) }

@@ -11,6 +11,7 @@ package reputation
 
 import (
 	"math"
+	"slices"
 
 	"gatepost.example/filter/state"
 )
@@ -25,7 +26,9 @@ const (
 )
 
 // Words gives all bands, best first.
-func Words() []string { return []string{Good, Neutral, New, Poor, Bad} }
+func Words() []string { return slices.Clone(bands) }
+
+var bands = []string{Good, Neutral, New, Poor, Bad}
 
 // Opinion is what the evidence says of somebody.
 type Opinion struct {

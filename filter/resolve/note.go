@@ -1,14 +1,16 @@
 package resolve
 
 import (
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 )
 
 // notes is what readers made of an answer, kept beside it as long as it is in the cache.
 type notes struct {
-	mu   sync.Mutex
-	list []note
+	mu   sync.Mutex             // held by who adds one
+	list atomic.Pointer[[]note] // never changed, only replaced
 }
 
 type note struct {
@@ -25,16 +27,36 @@ func (a *Answer) Note(reader string, read func() any) any {
 	if a.notes == nil {
 		return read()
 	}
+	if value := a.notes.by(reader); value != nil {
+		return value
+	}
 	a.notes.mu.Lock()
 	defer a.notes.mu.Unlock()
-	for _, n := range a.notes.list {
-		if n.reader == reader {
-			return n.value
-		}
+	if value := a.notes.by(reader); value != nil { // made meanwhile
+		return value
 	}
 	value := read()
-	if len(a.notes.list) < maxNotes {
-		a.notes.list = append(a.notes.list, note{strings.Clone(reader), value}) // it may be a part of a whole header field
+	var list []note
+	if known := a.notes.list.Load(); known != nil {
+		list = *known
+	}
+	if len(list) < maxNotes {
+		list = append(slices.Clip(list), note{strings.Clone(reader), value}) // it may be a part of a whole header field
+		a.notes.list.Store(&list)
 	}
 	return value
+}
+
+// by gives what a reader made, nil for nothing yet.
+func (n *notes) by(reader string) any {
+	list := n.list.Load()
+	if list == nil {
+		return nil
+	}
+	for i := range *list {
+		if (*list)[i].reader == reader {
+			return (*list)[i].value
+		}
+	}
+	return nil
 }
