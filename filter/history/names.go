@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"strings"
 )
@@ -48,12 +47,16 @@ func sumOf(name string) uint16 {
 	return max(1, uint16(h>>16)^uint16(h))
 }
 
-// hasSums reports whether the blocks of a database have sums: an earlier version wrote none, and had indexes.
+// hasSums reports whether all blocks of a database have sums: an earlier version wrote none, and had indexes.
 func hasSums(db *sql.DB) (has bool, err error) {
-	if err = db.QueryRow("SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'name')").Scan(&has); err != nil {
-		err = fmt.Errorf("the history cannot be read: %w", err)
+	err = db.QueryRow("SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'name')").Scan(&has)
+	if err == nil && has {
+		err = db.QueryRow("SELECT NOT EXISTS (" + nameless + ")").Scan(&has)
 	}
-	return has, err
+	if err != nil {
+		return false, fmt.Errorf("the history cannot be read: %w", err)
+	}
+	return has, nil
 }
 
 // nameBlocks gives sums to the blocks that an earlier version wrote, and drops its indexes.
@@ -73,13 +76,14 @@ func nameBlocks(db *sql.DB) error {
 		}
 	}
 	if err != nil {
-		return errors.Join(err, tx.Rollback())
+		_ = tx.Rollback() // what went wrong before says more
+		return err
 	}
 	return tx.Commit()
 }
 
-// nameless gives the blocks without sums.
-const nameless = "SELECT id, row, records FROM block WHERE id NOT IN (SELECT block FROM name)"
+// nameless gives the blocks without sums, and those that the daemon of an earlier version, which knows none, went on to write after this one gave them some.
+var nameless = fmt.Sprintf("SELECT id, block.row, records FROM block LEFT JOIN name ON block = id WHERE sums IS NULL OR length(sums) <> records * %d", recordSums)
 
 func nameAll(tx *sql.Tx) error {
 	blocks, err := tx.Query(nameless)
@@ -96,7 +100,7 @@ func nameAll(tx *sql.Tx) error {
 		if err != nil {
 			return err
 		}
-		if _, err := tx.Exec("INSERT INTO name VALUES (?, ?, ?)", id, row, sums); err != nil {
+		if _, err := tx.Exec("INSERT OR REPLACE INTO name VALUES (?, ?, ?)", id, row, sums); err != nil {
 			return err
 		}
 	}
@@ -184,7 +188,11 @@ func (r *Reader) Namesakes(ctx context.Context, row *Row, name string) (ids []st
 
 // named gives the newest rows, at most so many, that have a name.
 func (r *Reader) named(ctx context.Context, by nameKind, name string, most int) (found []*Row, err error) {
-	if !r.summed {
+	summed, err := r.summed()
+	if err != nil {
+		return nil, err
+	}
+	if !summed {
 		return r.newestRows(ctx, by.column()+" = ?", most, name)
 	}
 	sum := sumOf(name)

@@ -94,6 +94,70 @@ func TestHistoryOfAnEarlierVersion(t *testing.T) {
 	}
 }
 
+// TestTakeoverWithoutRoom: where there is no room for the sums of what an earlier version wrote, the history is written all the same, which the status
+// and the log say, and all is found by its names; the next start takes over what is left.
+func TestTakeoverWithoutRoom(t *testing.T) {
+	s, path, log := openTest(t, nil)
+	for n := range 600 {
+		s.Add(fullRecord(n), nil)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	change(t, s.config, `DELETE FROM name WHERE block < 3; CREATE INDEX record_id ON record (id);
+CREATE TRIGGER no_room BEFORE INSERT ON name WHEN new.block = 2 BEGIN SELECT RAISE(ABORT, 'no room'); END;`)
+	again, err := Open(s.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := again.Status(); !strings.Contains(got, "no room") || !strings.Contains(log.text(), "cannot be taken over") {
+		t.Errorf("status %q, log %s", got, log.text())
+	}
+	again.Add(fullRecord(600), nil)
+	if err := again.Close(); err != nil || again.Status() != "" {
+		t.Errorf("%v, status %q", err, again.Status())
+	}
+	const all = "AAAA-0000 AAAA-0300 AAAA-0599 AAAA-0600 "
+	if got := namesFound(t, path, 0, 300, 599, 600, 601); got != all {
+		t.Errorf("without room: %q", got)
+	}
+	change(t, s.config, "DROP TRIGGER no_room")
+	if again, err = Open(s.config); err != nil || again.Status() != "" || again.Close() != nil {
+		t.Fatal(err)
+	}
+	if has, err := hasSums(reader(t, path).db); err != nil || !has {
+		t.Errorf("with room: sums %v, %v", has, err)
+	}
+	if got := namesFound(t, path, 0, 300, 599, 600, 601); got != all {
+		t.Errorf("with room: %q", got)
+	}
+}
+
+// TestEarlierVersionGoesOn: the daemon of an earlier version that still runs, as an upgrade may leave it, adds records to a block that has sums by now, as
+// of gatepost try --store; they are found, and the next start gives them theirs.
+func TestEarlierVersionGoesOn(t *testing.T) {
+	s, path, _ := openTest(t, nil)
+	for n := range 300 {
+		s.Add(fullRecord(n), nil)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	change(t, s.config, fmt.Sprintf("UPDATE name SET sums = substr(sums, 1, %d) WHERE block = 2", 10*recordSums))
+	const all = "AAAA-0000 AAAA-0260 AAAA-0299 "
+	for _, when := range []string{"before the next start", "after it"} {
+		if got := namesFound(t, path, 0, 260, 299, 300); got != all {
+			t.Errorf("%s: %q", when, got)
+		}
+		if again, err := Open(s.config); err != nil || again.Close() != nil {
+			t.Fatal(err)
+		}
+	}
+	if has, err := hasSums(reader(t, path).db); err != nil || !has {
+		t.Errorf("sums %v, %v", has, err)
+	}
+}
+
 // TestNamesGoWithTheirBlock: a block that is deleted leaves no sums.
 func TestNamesGoWithTheirBlock(t *testing.T) {
 	s, path, _ := openTest(t, nil)

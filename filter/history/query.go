@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
@@ -19,7 +20,7 @@ import (
 type Reader struct {
 	db       *sql.DB
 	unpacker *zstd.Decoder
-	summed   bool // there are sums of names
+	summed   func() (bool, error) // whether all blocks have sums of names; asked once
 }
 
 // ErrNone says that there is no such record.
@@ -34,15 +35,11 @@ func OpenReader(path string) (*Reader, error) {
 	if err := sameVersion(db); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	summed, err := hasSums(db)
-	if err != nil {
-		return nil, errors.Join(err, db.Close())
-	}
 	unpacker, err := newUnpacker()
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	return &Reader{db, unpacker, summed}, nil
+	return &Reader{db, unpacker, sync.OnceValues(func() (bool, error) { return hasSums(db) })}, nil
 }
 
 // sameVersion gives an error for a history that another version of this program writes.

@@ -80,8 +80,10 @@ func Open(c Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := nameBlocks(db); err != nil {
-		return nil, errors.Join(fmt.Errorf("the history %s cannot be written: %w", c.Path, err), db.Close())
+	unnamed := nameBlocks(db)
+	if unnamed != nil { // there may be no room for it now: mail does not wait for that
+		c.Log.Error("what an earlier version wrote of the history cannot be taken over; its names are found more slowly, and the next start tries again",
+			"file", c.Path, "error", unnamed.Error())
 	}
 	packer, err := newPacker()
 	if err != nil {
@@ -92,7 +94,7 @@ func Open(c Config) (*Store, error) {
 	}
 	s := &Store{
 		config: c, db: db, packer: packer, known: map[known]bool{}, core: newEncoder(), detail: newEncoder(), spares: sync.Pool{New: newSpare},
-		wake: make(chan struct{}, 1), flush: make(chan chan struct{}), stop: make(chan struct{}), ended: make(chan struct{}),
+		wrong: unnamed, wake: make(chan struct{}, 1), flush: make(chan chan struct{}), stop: make(chan struct{}), ended: make(chan struct{}),
 	}
 	if s.made, err = os.Stat(c.Path); err != nil {
 		return nil, errors.Join(err, db.Close())
