@@ -59,25 +59,38 @@ func hasSums(db *sql.DB) (has bool, err error) {
 	return has, nil
 }
 
-// nameBlocks gives sums to the blocks that an earlier version wrote, and drops its indexes.
-func nameBlocks(db *sql.DB) error {
+// takeOver gives sums to the blocks that an earlier version wrote, and drops its indexes. That takes some seconds for a million records, which wait
+// meanwhile as they do for a slow disk. There may be no room for it: then the next start tries again.
+func (s *Store) takeOver() {
+	err := s.nameBlocks()
+	if err == nil {
+		return
+	}
+	s.config.Log.Error("what an earlier version wrote of the history cannot be taken over; its names are found more slowly, and the next start tries again",
+		"file", s.config.Path, "error", err.Error())
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.wrong = err
+}
+
+func (s *Store) nameBlocks() (err error) {
+	defer s.caught(&err)
 	var needed bool
-	if err := db.QueryRow("SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'record_id') OR EXISTS (" + nameless + ")").Scan(&needed); err != nil || !needed {
+	if err := s.db.QueryRow("SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'record_id') OR EXISTS (" + nameless + ")").Scan(&needed); err != nil || !needed {
 		return err
 	}
-	tx, err := db.Begin()
+	tx, err := s.db.Begin()
 	if err != nil {
 		return err
 	}
-	err = nameAll(tx)
-	for _, n := range []nameKind{byID, byQueue, byMessage} {
-		if err == nil {
-			_, err = tx.Exec("DROP INDEX IF EXISTS record_" + n.column())
+	defer tx.Rollback()
+	if err := nameAll(tx); err != nil {
+		return err
+	}
+	for n := range names {
+		if _, err := tx.Exec("DROP INDEX IF EXISTS record_" + n.column()); err != nil {
+			return err
 		}
-	}
-	if err != nil {
-		_ = tx.Rollback() // what went wrong before says more
-		return err
 	}
 	return tx.Commit()
 }

@@ -80,11 +80,6 @@ func Open(c Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	unnamed := nameBlocks(db)
-	if unnamed != nil { // there may be no room for it now: mail does not wait for that
-		c.Log.Error("what an earlier version wrote of the history cannot be taken over; its names are found more slowly, and the next start tries again",
-			"file", c.Path, "error", unnamed.Error())
-	}
 	packer, err := newPacker()
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
@@ -94,7 +89,7 @@ func Open(c Config) (*Store, error) {
 	}
 	s := &Store{
 		config: c, db: db, packer: packer, known: map[known]bool{}, core: newEncoder(), detail: newEncoder(), spares: sync.Pool{New: newSpare},
-		wrong: unnamed, wake: make(chan struct{}, 1), flush: make(chan chan struct{}), stop: make(chan struct{}), ended: make(chan struct{}),
+		wake: make(chan struct{}, 1), flush: make(chan chan struct{}), stop: make(chan struct{}), ended: make(chan struct{}),
 	}
 	if s.made, err = os.Stat(c.Path); err != nil {
 		return nil, errors.Join(err, db.Close())
@@ -193,6 +188,7 @@ const (
 
 func (s *Store) run() {
 	defer close(s.ended)
+	s.takeOver()
 	ticker := time.NewTicker(commitEach)
 	defer ticker.Stop()
 	for stopping := false; !stopping; {
