@@ -37,14 +37,13 @@ func (c *Choice) Only(word string) []Named {
 	return c.values[i : i+1 : i+1]
 }
 
-// Alone gives the findings of an outcome that has one, with up to two properties in the same piece of memory.
+// Alone gives the findings of an outcome that has one, mostly with its properties in the same piece of memory.
 func Alone(f Finding, props ...Property) []Finding {
 	memory := &struct {
 		findings [1]Finding
 		props    [2]Property
 	}{}
-	n := copy(memory.props[:], props)
-	f.Props = memory.props[:n:n]
+	f.Props = slices.Clip(append(memory.props[:0], props...))
 	memory.findings[0] = f
 	return memory.findings[:]
 }
