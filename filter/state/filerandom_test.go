@@ -1,0 +1,94 @@
+package state
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+)
+
+// anyStep changes one of some hundred keys in one of the ways that there are.
+func anyStep() Step {
+	s := Step{Table: []string{"limit", "weight", "seen"}[rand.IntN(3)], Key: fmt.Sprint(rand.IntN(300)), Session: "s", HalfLife: time.Hour, Keep: time.Hour, Burst: 5}
+	switch s.Op = []Op{Clear, Read, Weigh, Touch, Enter, Leave, Leak}[rand.IntN(7)]; s.Op {
+	case Weigh:
+		s.A, s.B = float64(rand.IntN(9)), 1
+	case Leak:
+		s.N, s.Latch = float64(1+rand.IntN(9)), rand.IntN(9) == 0
+	case Touch:
+		s.Keep = time.Duration(rand.IntN(3)) * time.Minute // some are over when the next step comes
+	}
+	return s
+}
+
+// keptLevels gives what a memory has, but for open sessions, which do not outlast it.
+func keptLevels(t *testing.T, e *Embedded, now time.Time) map[string]string {
+	t.Helper()
+	out := map[string]string{}
+	for _, table := range []string{"limit", "weight", "seen"} {
+		entries, err := e.Entries(context.Background(), now, table, "", 100_000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, one := range entries {
+			if c := one.Cell; !c.Open {
+				out[table+" "+one.Key] = fmt.Sprint(c.A, c.B, c.Mark, c.At.UnixMilli(), c.First.UnixMilli(), c.Until.UnixMilli())
+			}
+		}
+	}
+	return out
+}
+
+// TestFileIsTheMemory: whatever changed at once, while commits came and failed and keys were forgotten for want of room, a restart finds what there was
+// and nothing else.
+func TestFileIsTheMemory(t *testing.T) {
+	path, later := filepath.Join(t.TempDir(), "memory.db"), start.Add(90*time.Second)
+	e := openFileTest(t, path, 64*6, atStart)
+	stop, committed := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(committed)
+		for n := 0; ; n++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			if _, err := e.file.db.Exec(fmt.Sprintf("PRAGMA query_only = %d", n%2)); err != nil { // every second commit fails
+				t.Error(err)
+				return
+			}
+			e.file.commit()
+		}
+	}()
+	var work sync.WaitGroup
+	for range 4 {
+		work.Go(func() {
+			for n := range 4000 {
+				e.Do(context.Background(), start.Add(time.Duration(n)*20*time.Millisecond), []Step{anyStep(), anyStep()}, nil)
+			}
+		})
+	}
+	work.Wait()
+	close(stop)
+	<-committed
+	if _, err := e.file.db.Exec("PRAGMA query_only = 0"); err != nil {
+		t.Fatal(err)
+	}
+	want := keptLevels(t, e, later)
+	if err := e.Close(); err != nil || len(want) == 0 {
+		t.Fatalf("%d cells, %v", len(want), err)
+	}
+	got := keptLevels(t, openFileTest(t, path, 100_000, atStart), later)
+	for key, level := range want {
+		if got[key] != level {
+			t.Errorf("%s: %q, and in the file %q", key, level, got[key])
+		}
+		delete(got, key)
+	}
+	for key, level := range got {
+		t.Errorf("%s is in the file only: %s", key, level)
+	}
+}
