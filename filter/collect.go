@@ -75,6 +75,9 @@ func (t *task) try(began time.Time) bool {
 	t.trying = true
 	t.run(context.Background(), began, &t.ended)
 	t.trying = false
+	if t.ended { // it panicked: what it had begun at once may go on, and reads this
+		t.session.room.lent = true
+	}
 	t.ended = t.ended || !t.missed.Load()
 	return t.ended
 }

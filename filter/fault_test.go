@@ -73,6 +73,51 @@ reply = "451 4.7.1 no"
 	}
 }
 
+// TestPanicLeavesItsMemory: what a check had begun beside the work that panicked may go on when the session has ended; no other session gets the memory
+// that it reads.
+func TestPanicLeavesItsMemory(t *testing.T) {
+	s := newSite(t, harsh)
+	set := s.server.settings.Load()
+	goesOn, ended := make(chan struct{}), make(chan struct{})
+	for i := range set.checks {
+		if e := &set.checks[i]; e.name == "iprev" {
+			set.wanted[i], e.check = true, begins{e.check, goesOn, ended}
+		}
+	}
+	first, _ := s.open("192.0.2.1")
+	left := first.conn.tasks[0]
+	first.Close()
+	for range 20 {
+		session, _ := s.open("192.0.2.2")
+		if session.conn.tasks[0] == left {
+			t.Error("another session has the task")
+		}
+		session.Close()
+	}
+	close(goesOn)
+	<-ended
+}
+
+// begins is a check that begins work of its own, which asks for something later, and panics.
+type begins struct {
+	check.Check
+	goesOn, ended chan struct{}
+}
+
+func (b begins) Start(in *check.Input) func(context.Context) check.Outcome {
+	r, first := in.Resolver, in.Client.String() == "192.0.2.1"
+	return func(ctx context.Context) check.Outcome {
+		if first {
+			go func() {
+				<-b.goesOn
+				r.Lookup(ctx, "example.org", resolve.A)
+				close(b.ended)
+			}()
+		}
+		panic("a check is broken")
+	}
+}
+
 // TestEachCheckPanics: whichever check panics, its finding says so, its facts have their words for trouble, its stack is in the log, and the session
 // and all other checks go on.
 func TestEachCheckPanics(t *testing.T) {
