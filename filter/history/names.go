@@ -68,15 +68,22 @@ func (s *Store) takeOver() {
 	}
 	s.config.Log.Error("what an earlier version wrote of the history cannot be taken over; its names are found more slowly, and the next start tries again",
 		"file", s.config.Path, "error", err.Error())
+	_, _ = s.db.Exec(truncate) // gives back what it took of a disk that is nearly full
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.wrong = err
 }
 
+// truncate leaves nothing in the log of changes that SQLite writes first. What is committed and finds no room in the database keeps the log as it is.
+const truncate = "PRAGMA wal_checkpoint(TRUNCATE)"
+
 func (s *Store) nameBlocks() (err error) {
 	defer s.caught(&err)
 	var needed bool
 	if err := s.db.QueryRow("SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'record_id') OR EXISTS (" + nameless + ")").Scan(&needed); err != nil || !needed {
+		return err
+	}
+	if _, err := s.db.Exec(truncate); err != nil {
 		return err
 	}
 	tx, err := s.db.Begin()
