@@ -33,7 +33,7 @@ type part struct {
 	// What the file is to be told of, without one nothing.
 	round   uint32           // how often it was asked, from 1; 0 without a file
 	changed []cellKey        // cells that changed in this round
-	gone    map[cellKey]bool // those that were forgotten
+	gone    map[cellKey]bool // those that the file may have and that were forgotten
 }
 
 type cellKey struct{ table, key string }
@@ -42,6 +42,7 @@ type cellKey struct{ table, key string }
 type place struct {
 	Cell
 	noted uint32 // the round in which it was last noted for the file
+	filed bool   // the file may have it
 }
 
 // NewEmbedded gives an empty memory that holds at most a number of cells, some hundred bytes each.
@@ -123,7 +124,7 @@ func (p *part) note(k cellKey, at *place) {
 func (p *part) forget(k cellKey) {
 	at := p.cells[k]
 	delete(p.cells, k)
-	if p.round > 0 && at != nil && !at.Open {
+	if at != nil && at.filed {
 		p.gone[k] = true
 	}
 }
@@ -131,13 +132,21 @@ func (p *part) forget(k cellKey) {
 // mostChanged bounds the memory for keys that a part keeps from one round to the next.
 const mostChanged = 1000
 
-// take appends the keys of what has changed, and begins another round. A key may be there twice.
-func (p *part) take(out []cellKey) []cellKey {
+// change is a key to write for the file.
+type change struct {
+	key  cellKey
+	gone bool // the cell was forgotten; another one may be there since
+}
+
+// take appends what has changed, and begins another round. A key may be there twice.
+func (p *part) take(out []change) []change {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	out = append(out, p.changed...)
+	for _, k := range p.changed {
+		out = append(out, change{key: k})
+	}
 	for k := range p.gone {
-		out = append(out, k)
+		out = append(out, change{k, true})
 	}
 	if clear(p.changed); cap(p.changed) > mostChanged {
 		p.changed = nil
@@ -153,19 +162,21 @@ func (p *part) kept(k cellKey) (Cell, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if at := p.cells[k]; at != nil && !at.Open {
+		at.filed = true
 		return at.Cell, true
 	}
 	return Cell{}, false
 }
 
-// giveBack notes a key that could not be written.
-func (p *part) giveBack(k cellKey) {
+// giveBack notes what could not be written. A cell that was forgotten since, and that the file may have, is noted already: of others nothing is kept,
+// however long nothing can be written.
+func (p *part) giveBack(c change) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if at := p.cells[k]; at != nil && !at.Open {
-		p.note(k, at)
-	} else {
-		p.gone[k] = true
+	if at := p.cells[c.key]; at != nil && !at.Open {
+		p.note(c.key, at)
+	} else if c.gone {
+		p.gone[c.key] = true
 	}
 }
 

@@ -124,7 +124,7 @@ func (f *file) loadCells(which string) error {
 		}
 		c.At, c.First, c.Until = time.UnixMilli(at), time.UnixMilli(first), time.UnixMilli(until)
 		if p := f.store.part(k); len(p.cells) < f.store.most {
-			p.cells[k] = &place{Cell: c}
+			p.cells[k] = &place{Cell: c, filed: true}
 		}
 	}
 	return rows.Err()
@@ -218,7 +218,7 @@ func (f *file) tick(now time.Time) {
 }
 
 // commit writes what has changed since the last one. What cannot be written stays to be written next time: its number is bounded by
-// that of the cells.
+// that of the cells, and of the keys that the file may have.
 func (f *file) commit() {
 	f.turn.Lock()
 	defer f.turn.Unlock()
@@ -254,17 +254,17 @@ func (f *file) note(err error) {
 	}
 }
 
-func (f *file) take() []cellKey {
-	var out []cellKey
+func (f *file) take() []change {
+	var out []change
 	for i := range f.store.parts {
 		out = f.store.parts[i].take(out)
 	}
 	return out
 }
 
-func (f *file) giveBack(changed []cellKey) {
-	for _, k := range changed {
-		f.store.part(k).giveBack(k)
+func (f *file) giveBack(changed []change) {
+	for _, c := range changed {
+		f.store.part(c.key).giveBack(c)
 	}
 }
 
@@ -274,7 +274,7 @@ const (
 	writeMost = 500
 )
 
-func (f *file) write(changed []cellKey) error {
+func (f *file) write(changed []change) error {
 	ctx, cancel := context.WithTimeout(context.Background(), writeTime)
 	defer cancel()
 	tx, err := f.db.BeginTx(ctx, nil)
@@ -290,7 +290,8 @@ func (f *file) write(changed []cellKey) error {
 	if err != nil {
 		return err
 	}
-	for _, k := range changed {
+	for _, one := range changed {
+		k := one.key
 		if c, kept := f.store.part(k).kept(k); kept {
 			_, err = put.Exec(k.table, k.key, c.A, c.B, c.At.UnixMilli(), c.First.UnixMilli(), c.Until.UnixMilli(), c.Mark)
 		} else {

@@ -95,3 +95,39 @@ func TestFileIsTheMemory(t *testing.T) {
 		t.Errorf("%s is in the file only: %s", key, level)
 	}
 }
+
+// TestFloodOnAFullDisk: keys that come and go while nothing can be written are not remembered for the file, which never had them; those that it had are.
+func TestFloodOnAFullDisk(t *testing.T) {
+	const most = 64 * 20
+	path := filepath.Join(t.TempDir(), "memory.db")
+	e := openFileTest(t, path, most, atStart)
+	touched := func(key string) {
+		e.Do(context.Background(), start, []Step{{Op: Touch, Table: "t", Key: key, Keep: time.Hour}}, nil)
+	}
+	for n := range 100 {
+		touched(fmt.Sprint("before", n))
+	}
+	e.file.commit()
+	if _, err := e.file.db.Exec("PRAGMA query_only = 1"); err != nil {
+		t.Fatal(err)
+	}
+	for n := range 20 * most {
+		if touched(fmt.Sprint("flood", n)); n%most == 0 {
+			e.file.commit()
+		}
+	}
+	noted := 0
+	for i := range e.parts {
+		noted += len(e.parts[i].changed) + len(e.parts[i].gone)
+	}
+	if e.Status() == "" || noted > 3*most { // and those of the flood since the last commit
+		t.Errorf("status %q, %d keys are noted for the file; the memory has %d", e.Status(), noted, e.Len())
+	}
+	if _, err := e.file.db.Exec("PRAGMA query_only = 0"); err != nil {
+		t.Fatal(err)
+	}
+	e.file.commit()
+	if e.Status() != "" || rows(t, e) != e.Len() {
+		t.Errorf("status %q, %d rows of %d", e.Status(), rows(t, e), e.Len())
+	}
+}
