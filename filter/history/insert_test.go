@@ -41,6 +41,44 @@ func TestNoRowWithoutBlock(t *testing.T) {
 	}
 }
 
+// TestErrorAmongRows: where one of the rows that are added together cannot be, all records of the transaction are lost, each counted once, and those of
+// the next are whole and found.
+func TestErrorAmongRows(t *testing.T) {
+	s, path := writer(t)
+	batch := func(from, to int) (all []added) {
+		for n := from; n < to; n++ {
+			all = append(all, added{fullRecord(n), nil})
+		}
+		return all
+	}
+	for _, at := range []int{0, 5, 15, 16, 37, 39} { // in a full statement, at its ends, among the rest
+		if _, err := s.db.Exec(fmt.Sprintf("CREATE TRIGGER wrong BEFORE INSERT ON record WHEN new.id = 'AAAA-%04d' BEGIN SELECT RAISE(ABORT, 'wrong'); END", at)); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.enter(batch(0, 10)); err != nil {
+			t.Error(err)
+		}
+		if err := s.write(batch(10, 40)); err == nil || !strings.Contains(err.Error(), "wrong") {
+			t.Errorf("at %d: %v", at, err)
+		}
+		if _, err := s.db.Exec("DROP TRIGGER wrong"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if kept, lost := s.Counts(); kept != 0 || lost != 6*40 || len(idsIn(t, path)) != 0 {
+		t.Errorf("%d kept, %d lost, rows of %q", kept, lost, idsIn(t, path))
+	}
+	if err := s.write(batch(100, 137)); err != nil {
+		t.Fatal(err)
+	}
+	if kept, lost := s.Counts(); kept != 37 || lost != 6*40 || len(idsIn(t, path)) != 37 {
+		t.Errorf("%d kept, %d lost, rows of %q", kept, lost, idsIn(t, path))
+	}
+	if got := namesFound(t, path, 100, 115, 116, 136, 20); got != "AAAA-0100 AAAA-0115 AAAA-0116 AAAA-0136 " {
+		t.Errorf("found by their names: %q", got)
+	}
+}
+
 // TestTwoWriters: gatepost try --store writes into the history of a daemon that runs. Neither loses a record to the other, and each row leads to its own.
 func TestTwoWriters(t *testing.T) {
 	daemon, path := writer(t)
