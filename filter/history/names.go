@@ -249,17 +249,9 @@ func placesOf(sums []byte, by nameKind, sum uint16) (places []int) {
 
 // newestRows gives the newest rows, at most so many, of which something is true.
 func (r *Reader) newestRows(ctx context.Context, where string, most int, values ...any) (found []*Row, err error) {
-	rows, err := r.db.QueryContext(ctx, fmt.Sprintf("SELECT %s FROM record WHERE %s ORDER BY seq DESC LIMIT %d", columns, where, most), values...)
-	if err != nil {
-		return nil, fmt.Errorf("the history cannot be read: %w", err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		row := &Row{}
-		if err := row.scan(rows); err != nil {
-			return nil, fmt.Errorf("the history cannot be read: %w", err)
-		}
+	err = r.each(ctx, fmt.Sprintf("%s ORDER BY seq DESC LIMIT %d", where, most), values, func(row *Row) bool {
 		found = append(found, row)
-	}
-	return found, rows.Err()
+		return true
+	})
+	return found, err
 }

@@ -136,21 +136,29 @@ func (r *Reader) Rows(ctx context.Context, f Filter, visit func(*Row) bool) erro
 	if f.Oldest {
 		order = "ASC"
 	}
-	rows, err := r.db.QueryContext(ctx, "SELECT "+columns+" FROM record WHERE "+where+" ORDER BY seq "+order, values...)
+	n := 0
+	return r.each(ctx, where+" ORDER BY seq "+order, values, func(row *Row) bool {
+		if f.Client.IsValid() && !f.hasClient(row.Client) {
+			return true
+		}
+		n++
+		return visit(row) && n != f.Most
+	})
+}
+
+// each calls visit for the rows of which something is true, until it gives false.
+func (r *Reader) each(ctx context.Context, where string, values []any, visit func(*Row) bool) error {
+	rows, err := r.db.QueryContext(ctx, "SELECT "+columns+" FROM record WHERE "+where, values...)
 	if err != nil {
 		return fmt.Errorf("the history cannot be read: %w", err)
 	}
 	defer rows.Close()
-	for n := 0; rows.Next() && (f.Most == 0 || n < f.Most); {
-		var row Row
+	for rows.Next() {
+		row := &Row{}
 		if err := row.scan(rows); err != nil {
 			return fmt.Errorf("the history cannot be read: %w", err)
 		}
-		if f.Client.IsValid() && !f.hasClient(row.Client) {
-			continue
-		}
-		n++
-		if !visit(&row) {
+		if !visit(row) {
 			break
 		}
 	}
@@ -165,21 +173,20 @@ func (f Filter) hasClient(text string) bool {
 // LastRefused gives the row of the last record of which something was not accepted, or would not have been but for mode observe or a pause. What a
 // single observed rule would have done is none, unless it is among those that are held back.
 func (r *Reader) LastRefused(ctx context.Context, heldBack []string) (*Row, error) {
-	rows, err := r.db.QueryContext(ctx, "SELECT "+columns+" FROM record WHERE (accepted = 0 OR would <> '') AND action <> ? ORDER BY seq DESC", Left)
-	if err != nil {
-		return nil, fmt.Errorf("the history cannot be read: %w", err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		row := &Row{}
-		if err := row.scan(rows); err != nil {
-			return nil, fmt.Errorf("the history cannot be read: %w", err)
-		}
+	var last *Row
+	err := r.each(ctx, "(accepted = 0 OR would <> '') AND action <> ? ORDER BY seq DESC", []any{Left}, func(row *Row) bool {
 		if !row.accepted || row.spared(heldBack) {
-			return row, nil
+			last = row
 		}
+		return last == nil
+	})
+	switch {
+	case last != nil:
+		return last, nil
+	case err != nil:
+		return nil, err
 	}
-	return nil, errors.Join(rows.Err(), ErrNone)
+	return nil, ErrNone
 }
 
 // spared reports whether the rule that decided, or one that is held back, would have refused, deferred, held or dropped the message, and did nothing.
