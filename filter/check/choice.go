@@ -1,6 +1,7 @@
 package check
 
 import (
+	"context"
 	"slices"
 
 	"gatepost.example/policy"
@@ -35,6 +36,27 @@ func (c *Choice) Only(word string) []Named {
 		return []Named{{c.fact, policy.StringOf(word)}}
 	}
 	return c.values[i : i+1 : i+1]
+}
+
+// Truth is a fact that is true or false. Its values are made once, for all sessions.
+type Truth struct{ yes, no []Named }
+
+// NewTruth makes the values of a fact.
+func NewTruth(fact string) Truth {
+	return Truth{[]Named{{fact, policy.BoolOf(true)}}, []Named{{fact, policy.BoolOf(false)}}}
+}
+
+// Only gives the fact as all the facts of an outcome, which never change.
+func (t Truth) Only(is bool) []Named {
+	if is {
+		return t.yes
+	}
+	return t.no
+}
+
+// Always gives the work of a check that has nothing to ask: the same outcome each time, without findings, as those are marked by whose they are.
+func Always(facts []Named) func(context.Context) Outcome {
+	return func(context.Context) Outcome { return Outcome{Facts: facts} }
 }
 
 // Alone gives the findings of an outcome that has one, mostly with its properties in the same piece of memory.

@@ -77,18 +77,9 @@ func (c correspondent) Start(in *check.Input) func(context.Context) check.Outcom
 	}
 }
 
-// What the check says, made once.
-var (
-	isOne  = []check.Named{{Name: "sender.correspondent", Value: policy.BoolOf(true)}}
-	isNone = []check.Named{{Name: "sender.correspondent", Value: policy.BoolOf(false)}}
-)
+var isOne = check.NewTruth("sender.correspondent")
 
-func outcome(is bool) check.Outcome {
-	if is {
-		return check.Outcome{Facts: isOne}
-	}
-	return check.Outcome{Facts: isNone}
-}
+func outcome(is bool) check.Outcome { return check.Outcome{Facts: isOne.Only(is)} }
 
 // ours is a check whether a name is one of our domains.
 type ours struct {
@@ -100,10 +91,8 @@ type ours struct {
 }
 
 func newOurs(o ours) check.Check {
-	yes := check.Outcome{Facts: []check.Named{{Name: o.fact, Value: policy.BoolOf(true)}}}
-	no := check.Outcome{Facts: []check.Named{{Name: o.fact, Value: policy.BoolOf(false)}}}
-	o.yes = func(context.Context) check.Outcome { return yes }
-	o.no = func(context.Context) check.Outcome { return no }
+	is := check.NewTruth(o.fact)
+	o.yes, o.no = check.Always(is.Only(true)), check.Always(is.Only(false))
 	return o
 }
 

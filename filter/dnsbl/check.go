@@ -43,8 +43,7 @@ func Checks(lists []List, w *Watch) []check.Check {
 				d.lists = append(d.lists, l)
 			}
 		}
-		nothing := d.outcome(nil, nil)
-		d.nothing = func(context.Context) check.Outcome { return nothing }
+		d.nothing = check.Always(d.outcome(nil, nil).Facts)
 		out[i] = d
 	}
 	return out

@@ -16,15 +16,13 @@ type owned struct {
 	fact   string
 	text   string
 	starts policy.Stage
-	yes    []check.Named
-	no     []check.Named
+	is     check.Truth
 	always func(context.Context) check.Outcome // the work where nobody is asked
 }
 
 func newOwned(o owned) check.Check {
-	o.yes = []check.Named{{Name: o.fact, Value: policy.BoolOf(true)}}
-	o.no = []check.Named{{Name: o.fact, Value: policy.BoolOf(false)}}
-	o.always = func(context.Context) check.Outcome { return o.outcome(true) }
+	o.is = check.NewTruth(o.fact)
+	o.always = check.Always(o.is.Only(true))
 	return o
 }
 
@@ -89,10 +87,7 @@ func (o owned) Start(in *check.Input) func(context.Context) check.Outcome {
 }
 
 func (o owned) outcome(is bool, findings ...check.Finding) check.Outcome {
-	if is {
-		return check.Outcome{Facts: o.yes, Findings: findings}
-	}
-	return check.Outcome{Facts: o.no, Findings: findings}
+	return check.Outcome{Facts: o.is.Only(is), Findings: findings}
 }
 
 // authors gives the addresses that speak for the author: one of them has to be the user's. Who resends or sends for somebody else says so
