@@ -37,12 +37,14 @@ func (s *Server) Levels(ctx context.Context, name, prefix string) ([]Level, erro
 		return nil, err
 	}
 	now := s.now()
-	entries, err := s.store.Entries(ctx, now, limit.Table(name), strings.ToLower(prefix), maxShown)
-	if written := limit.Written(prefix); err == nil && len(entries) == 0 && written != strings.ToLower(prefix) {
-		entries, err = s.store.Entries(ctx, now, limit.Table(name), written, maxShown)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("the memory does not answer: %w", err)
+	var entries []state.Entry
+	for _, key := range keysOf(prefix) {
+		if entries, err = s.store.Entries(ctx, now, limit.Table(name), key, maxShown); err != nil {
+			return nil, fmt.Errorf("the memory does not answer: %w", err)
+		}
+		if len(entries) > 0 {
+			break
+		}
 	}
 	out := make([]Level, 0, len(entries))
 	neutral := limit.Band(reputation.Neutral, true)
@@ -63,12 +65,17 @@ func (s *Server) ResetLimit(ctx context.Context, name, key string) (bool, error)
 	if _, err := s.limitNamed(name); err != nil {
 		return false, err
 	}
-	table, found := limit.Table(name), false
-	for _, key := range []string{strings.ToLower(key), limit.Written(key)} {
-		results := s.store.Do(ctx, s.now(), []state.Step{{Op: state.Read, Table: table, Key: key}, {Op: state.Clear, Table: table, Key: key}}, nil)
-		found = found || results[0].Found
+	var steps []state.Step
+	for _, key := range keysOf(key) {
+		steps = append(steps, state.Step{Op: state.Read, Table: limit.Table(name), Key: key}, state.Step{Op: state.Clear, Table: limit.Table(name), Key: key})
 	}
-	return found, nil
+	results := s.store.Do(ctx, s.now(), steps, nil)
+	return slices.ContainsFunc(results, func(r state.Result) bool { return r.Found }), nil
+}
+
+// keysOf gives the keys that somebody may mean: the text as it is, and with addresses of hosts in it as keys have them, where that differs.
+func keysOf(text string) []string {
+	return slices.Compact([]string{strings.ToLower(text), limit.Written(text)})
 }
 
 // LimitNames gives the names of the policy's limits, in its order.
