@@ -54,11 +54,11 @@ func Format(f Field) string {
 
 // keyword gives a word of ours as the grammar has it: letters, digits and inner hyphens (RFC 8601 2.2 Keyword, RFC 5321 Ldh-str).
 func keyword(s string) string {
-	if s != "" && len(s) <= maxValue && s[0] != '-' && s[len(s)-1] != '-' && isKeyword(s) {
+	if s != "" && len(s) <= maxValue && s[0] != '-' && s[len(s)-1] != '-' && isEach(s, isOfKeyword) {
 		return s // as our own words are
 	}
 	s = strings.Map(func(r rune) rune {
-		if noKeyword(r) {
+		if !isOfKeyword(r) {
 			return '-'
 		}
 		return r
@@ -69,17 +69,18 @@ func keyword(s string) string {
 	return s
 }
 
-func isKeyword(s string) bool {
+// isEach reports whether something is true of each byte of a text; of those of a character beyond ASCII it is to be false.
+func isEach(s string, is func(rune) bool) bool {
 	for i := range len(s) {
-		if noKeyword(rune(s[i])) { // a byte of another character is none of a keyword either
+		if !is(rune(s[i])) {
 			return false
 		}
 	}
 	return true
 }
 
-func noKeyword(r rune) bool {
-	return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '_'
+func isOfKeyword(r rune) bool {
+	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_'
 }
 
 // value gives a pvalue: a token or an address as it is, else a quoted string (RFC 8601 2.2).
@@ -104,11 +105,11 @@ func name(s string) string {
 
 // printable makes a text ASCII without control characters, and cuts it.
 func printable(s string) string {
-	if len(s) <= maxValue && isPrintable(s) {
+	if len(s) <= maxValue && isEach(s, isPrintable) {
 		return s
 	}
 	clean := strings.Map(func(r rune) rune {
-		if isUnprintable(r) {
+		if !isPrintable(r) {
 			return '?'
 		}
 		return r
@@ -116,16 +117,7 @@ func printable(s string) string {
 	return clean[:min(len(clean), maxValue)]
 }
 
-func isPrintable(s string) bool {
-	for i := range len(s) {
-		if isUnprintable(rune(s[i])) {
-			return false
-		}
-	}
-	return true
-}
-
-func isUnprintable(r rune) bool { return r < ' ' || r > '~' }
+func isPrintable(r rune) bool { return r >= ' ' && r <= '~' }
 
 var escaper = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
 
