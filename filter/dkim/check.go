@@ -88,24 +88,16 @@ func (d dkim) Start(in *check.Input) func(context.Context) check.Outcome {
 }
 
 func (d dkim) begin(in *check.Input) []attempt {
-	number := 0
-	for i := range in.Header.Fields {
-		if isSignature(&in.Header.Fields[i]) {
-			number++
-		}
-	}
-	if number == 0 {
-		return nil
-	}
-	attempts := make([]attempt, 0, min(number, MaxSignatures+1))
-	untried := max(0, number-MaxSignatures)
+	var attempts []attempt
+	untried := 0
 	var signed *Signed
 	for i := range in.Header.Fields {
 		f := &in.Header.Fields[i]
-		if len(attempts) == MaxSignatures || len(attempts) == number {
-			break
+		if !strings.EqualFold(f.Bare(), "DKIM-Signature") {
+			continue
 		}
-		if !isSignature(f) {
+		if len(attempts) == MaxSignatures {
+			untried++
 			continue
 		}
 		attempts = append(attempts, attempt{})
@@ -137,8 +129,6 @@ func (d dkim) begin(in *check.Input) []attempt {
 	}
 	return attempts
 }
-
-func isSignature(f *message.Field) bool { return strings.EqualFold(f.Bare(), "DKIM-Signature") }
 
 // usualSignatures is as many as most messages have.
 const usualSignatures = 4

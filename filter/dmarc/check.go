@@ -50,15 +50,13 @@ func (dmarc) Facts() []policy.Fact {
 
 // Start implements check.Check.
 func (dmarc) Start(in *check.Input) func(context.Context) check.Outcome {
-	author, resolver, findings, question := in.Author, in.Resolver, in.Findings, ""
+	author, resolver, findings := in.Author, in.Resolver, in.Findings
 	if author.Domain != "" {
-		question = label + author.Domain
-		resolve.Ahead(resolver, question, resolve.TXT)
+		resolve.Ahead(resolver, label+author.Domain, resolve.TXT)
 	}
 	return func(ctx context.Context) check.Outcome {
 		ledger := resolve.NewLedger(resolver)
 		w := newWalker(ctx, ledger)
-		w.question = question
 		o := judge(ctx, w, author, findings)
 		o.finding.Lookups = ledger.Answers()
 		return o.outcome()

@@ -41,7 +41,6 @@ type walker struct {
 	resolver resolve.Resolver
 	records  []asked // at most MaxQuestions
 	walks    []*walk // at most one for each author, for SPF's domain and for each signature
-	question string  // for the author domain's record, "" without one
 }
 
 // asked is a name that was asked about.
@@ -62,11 +61,7 @@ func (w *walker) recordAt(name string) (step, *resolve.Answer) {
 		}
 	}
 	var trouble *resolve.Answer
-	question := w.question
-	if question == "" || question[len(label):] != name {
-		question = label + name
-	}
-	a := w.resolver.Lookup(w.ctx, question, resolve.TXT)
+	a := w.resolver.Lookup(w.ctx, label+name, resolve.TXT)
 	if a.Trouble() {
 		trouble = a
 	}

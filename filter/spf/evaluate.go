@@ -43,17 +43,12 @@ func CheckMailFrom(ctx context.Context, r resolve.Resolver, q Query) Verdict {
 	if sender == "" {
 		sender = "postmaster@" + q.Helo
 	}
-	local, domain := splitSender(sender)
-	return checkIdentity(ctx, r, q, local, domain)
+	return checkIdentity(ctx, r, q, sender)
 }
 
 // CheckHelo judges the HELO identity (RFC 7208 2.3).
 func CheckHelo(ctx context.Context, r resolve.Resolver, q Query) Verdict {
-	local, domain := "postmaster", q.Helo
-	if strings.IndexByte(domain, '@') >= 0 {
-		local, domain = splitSender("postmaster@" + domain)
-	}
-	return checkIdentity(ctx, r, q, local, domain)
+	return checkIdentity(ctx, r, q, "postmaster@"+q.Helo)
 }
 
 // usualQuestions and usualPath are as many as the evaluation of most domains needs.
@@ -62,7 +57,8 @@ const (
 	usualPath      = 8
 )
 
-func checkIdentity(ctx context.Context, r resolve.Resolver, q Query, local, domain string) Verdict {
+func checkIdentity(ctx context.Context, r resolve.Resolver, q Query, sender string) Verdict {
+	local, domain := splitSender(sender)
 	var path [usualPath]string
 	e := &evaluation{ctx: ctx, resolver: r, query: q, path: path[:0]}
 	clean, ok := cleanDomain(domain)
