@@ -71,8 +71,8 @@ func (p *place) clocks(t *testing.T) []fault {
 // steps steps the clock, and wants what SMTP clients and the admin are to see then and afterwards.
 func (p *place) steps(t *testing.T, r *rand.Rand, name string, off []time.Duration) {
 	w := &witness{place: p, t: t, r: r, name: name, when: "before it"}
-	says(t, p.Daemon, "all is well") // trouble of earlier faults is over
-	away, _ := p.Metric("gatepost_alarms_total", "Redis is away")
+	away, _ := p.Metric("gatepost_alarms_total", "Redis is away") // before it is seen to be back: whatever comes from here on is counted
+	says(t, p.Daemon, "all is well")                              // trouble of earlier faults is over
 	before := p.status(t)
 	w.over, w.rare, w.quick = w.sender("slow.example"), w.sender("slow.example"), w.sender("fast.example")
 	w.wants("who sends too much", w.over(4), "250 250 250 451")
