@@ -169,14 +169,15 @@ func (p *part) kept(k cellKey) (Cell, bool) {
 }
 
 // giveBack notes what could not be written. A cell that was forgotten since, and that the file may have, is noted already: of others nothing is kept,
-// however long nothing can be written.
+// however long nothing can be written. What was gone stays noted also where the key has another cell by now: that one may be forgotten before the file
+// has it in the old one's place.
 func (p *part) giveBack(c change) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if at := p.cells[c.key]; at != nil && !at.Open {
-		p.note(c.key, at)
-	} else if c.gone {
+	if c.gone {
 		p.gone[c.key] = true
+	} else if at := p.cells[c.key]; at != nil && !at.Open {
+		p.note(c.key, at)
 	}
 }
 

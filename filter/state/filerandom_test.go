@@ -50,7 +50,7 @@ func TestFileIsTheMemory(t *testing.T) {
 	committed, failed := make(chan struct{}), 0
 	go func() {
 		defer close(committed)
-		for n := range 10 {
+		for n := 0; n < 10 || failed == 0 && n < 1000; n++ {
 			if _, err := e.file.db.Exec(fmt.Sprintf("PRAGMA query_only = %d", n%2)); err != nil { // every second commit fails
 				t.Error(err)
 			}
@@ -93,6 +93,22 @@ func TestFileIsTheMemory(t *testing.T) {
 	}
 	for key, level := range got {
 		t.Errorf("%s is in the file only: %s", key, level)
+	}
+}
+
+// TestForgottenTwice: a key that is forgotten, met again while that could not be written, and forgotten again is not in the file.
+func TestForgottenTwice(t *testing.T) {
+	e := openFileTest(t, filepath.Join(t.TempDir(), "memory.db"), 1000, atStart)
+	touch, forget := Step{Op: Touch, Table: "t", Key: "k", Keep: time.Hour}, Step{Op: Clear, Table: "t", Key: "k"}
+	do1(e, touch)
+	e.file.commit()
+	do1(e, forget)
+	unwritten := e.file.take()
+	do1(e, touch)
+	e.file.giveBack(unwritten)
+	do1(e, forget)
+	if e.file.commit(); rows(t, e) != 0 {
+		t.Errorf("the file has %d cells", rows(t, e))
 	}
 }
 
