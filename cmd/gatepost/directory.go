@@ -6,14 +6,20 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"gatepost.example/filter/state"
 )
 
-// ensureDirectory makes the state directory and proves that it can be written.
+// ensureDirectory makes the state directory and proves that it can be written. That its disk is full or takes no writes is no reason not to serve: what
+// would be written there says so.
 func ensureDirectory(path string) error {
 	if err := os.MkdirAll(path, 0o750); err != nil {
 		return fmt.Errorf("server.directory %s cannot be made: %w; make it and give it to the user that runs gatepost", path, err)
 	}
 	probe, err := os.CreateTemp(path, ".probe-")
+	if state.Passes(err) {
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("server.directory %s cannot be written: %w; give it to the user that runs gatepost", path, errors.Unwrap(err))
 	}

@@ -31,7 +31,7 @@ type Config struct {
 // Store takes records. It never holds up who gives them: what cannot be written is counted and lost.
 type Store struct {
 	config Config
-	db     *sql.DB
+	db     *sql.DB // the writer's own, as is made; nil as long as it could not be opened
 	made   os.FileInfo
 	packer *zstd.Encoder
 	wake   chan struct{} // enough waits to be encoded
@@ -74,33 +74,45 @@ type added struct {
 // defaultQueued is how many records may wait: some tens of megabytes, and seconds of a flood.
 const defaultQueued = 8192
 
-// Open opens the history to be written, and makes it when it is not there. A file that is no database any more is set aside.
+// Open opens the history to be written, and makes it when it is not there. A file that is no database any more is set aside. Where the disk is full,
+// takes no writes or another program locks the file, records are lost and counted until it can be opened. The error says why the folder cannot be used.
 func Open(c Config) (*Store, error) {
-	db, err := state.Database{Path: c.Path, What: "history", Schema: schema, Shrinks: true}.Open(c.Now(), c.Log)
-	if err != nil {
-		return nil, err
-	}
 	packer, err := newPacker()
 	if err != nil {
-		return nil, errors.Join(err, db.Close())
+		return nil, err
 	}
 	if c.Queued == 0 {
 		c.Queued = defaultQueued
 	}
 	s := &Store{
-		config: c, db: db, packer: packer, known: map[known]bool{}, core: newEncoder(), detail: newEncoder(), spares: sync.Pool{New: newSpare},
+		config: c, packer: packer, known: map[known]bool{}, core: newEncoder(), detail: newEncoder(), spares: sync.Pool{New: newSpare},
 		wake: make(chan struct{}, 1), flush: make(chan chan struct{}), stop: make(chan struct{}), ended: make(chan struct{}),
 	}
-	if s.made, err = os.Stat(c.Path); err != nil {
-		return nil, errors.Join(err, db.Close())
+	if err := s.open(); state.Passes(err) {
+		s.note(err)
+	} else if err != nil {
+		return nil, errors.Join(err, packer.Close())
 	}
-	last, err := newest(db)
-	if err != nil {
-		return nil, errors.Join(err, db.Close())
-	}
-	s.looks.begins(last, c.Now())
 	go s.run()
 	return s, nil
+}
+
+// open opens the file.
+func (s *Store) open() error {
+	db, err := state.Database{Path: s.config.Path, What: "history", Schema: schema, Shrinks: true}.Open(s.config.Now(), s.config.Log)
+	if err != nil {
+		return err
+	}
+	last, err := newest(db)
+	if err == nil {
+		s.made, err = os.Stat(s.config.Path)
+	}
+	if err != nil {
+		return errors.Join(err, db.Close())
+	}
+	s.db = db
+	s.looks.begins(last, s.config.Now())
+	return nil
 }
 
 // Add hands over a record that was decided under a policy. It does not wait; where too much waits already, the record is lost and counted.
@@ -136,12 +148,17 @@ func (s *Store) Counts() (kept, lost uint64) { return s.kept.Load(), s.lost.Load
 
 // Status says in words what is wrong; "" when nothing is.
 func (s *Store) Status() string {
+	if err := s.failure(); err != nil {
+		return fmt.Sprintf("the history cannot be written, %d records are lost: %v", s.lost.Load(), err)
+	}
+	return ""
+}
+
+// failure gives why nothing could be written last.
+func (s *Store) failure() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.wrong == nil {
-		return ""
-	}
-	return fmt.Sprintf("the history cannot be written, %d records are lost: %v", s.lost.Load(), s.wrong)
+	return s.wrong
 }
 
 // Flush has what was added so far written without waiting for the next commit; whoever opens a reader then finds it. The error is ctx's, or says that
@@ -171,9 +188,10 @@ func (s *Store) Close() error {
 	s.close.Do(func() {
 		close(s.stop)
 		<-s.ended
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		err = errors.Join(s.final, s.packer.Close(), s.db.Close())
+		err = errors.Join(s.final, s.packer.Close())
+		if s.db != nil {
+			err = errors.Join(err, s.db.Close())
+		}
 	})
 	return err
 }
@@ -188,7 +206,9 @@ const (
 
 func (s *Store) run() {
 	defer close(s.ended)
-	s.takeOver()
+	if s.db != nil {
+		s.takeOver()
+	}
 	ticker := time.NewTicker(commitEach)
 	defer ticker.Stop()
 	for stopping := false; !stopping; {
@@ -247,7 +267,7 @@ func (s *Store) tell(before, err error) {
 // would only let the queue run full.
 func (s *Store) write(batch []added) (err error) {
 	defer s.caught(&err)
-	if err := state.Present(s.config.Path, s.made); err != nil {
+	if err := s.usable(); err != nil {
 		s.entered += len(batch)
 		s.drop()
 		return err
@@ -260,6 +280,17 @@ func (s *Store) write(batch []added) (err error) {
 		return err
 	}
 	return nil
+}
+
+// usable opens the file where it is not open yet, and gives why it cannot be written, as far as that can be told without trying.
+func (s *Store) usable() error {
+	if s.db == nil {
+		if err := s.open(); err != nil {
+			return err
+		}
+		s.takeOver()
+	}
+	return state.Present(s.config.Path, s.made)
 }
 
 // caught is to be deferred: it makes a panic an error like others, so that the writer goes on with the next batch.
@@ -296,6 +327,9 @@ func (s *Store) enter(batch []added) (err error) {
 func (s *Store) begin() error {
 	if s.writing != nil {
 		return nil
+	}
+	if s.db == nil {
+		return s.failure()
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), commitEach+writeTime)
 	w := &writing{Store: s, ctx: ctx, cancel: cancel}

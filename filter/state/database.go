@@ -9,6 +9,8 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
+	"syscall"
 	"time"
 
 	_ "modernc.org/sqlite" // the driver "sqlite"
@@ -34,10 +36,25 @@ func (d Database) Open(now time.Time, log *slog.Logger) (*sql.DB, error) {
 	case errors.Is(err, errOtherVersion):
 		db, err = d.anew(now, log, "other-version", "is that of another version", err)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("the %s %s cannot be used: %w; see that its folder belongs to the user that runs gatepost", d.What, d.Path, err)
+	if err == nil {
+		return db, nil
 	}
-	return db, nil
+	remedy := "see that its folder belongs to the user that runs gatepost"
+	if Passes(err) {
+		remedy = "see that its disk has room and takes writes, and that no other program locks it"
+	}
+	return nil, fmt.Errorf("the %s %s cannot be used: %w; %s", d.What, d.Path, err, remedy)
+}
+
+// Passes reports whether an error is the disk's, or says that another program locks the file: that may be over by itself, or as soon as somebody makes
+// room, and nobody is to wait for it. What is wrong with paths and rights is not of that kind.
+func Passes(err error) bool {
+	for _, one := range []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS, syscall.EIO, syscall.ESTALE} {
+		if errors.Is(err, one) {
+			return true
+		}
+	}
+	return slices.Contains([]int{5, 6, 10, 13}, codeOf(err)) // BUSY, LOCKED, IOERR, FULL (sqlite.org/rescode.html)
 }
 
 // anew sets the file aside under a name with a word in it, says what is wrong with it, and opens a new one.
@@ -178,11 +195,17 @@ var errCorrupt = errors.New("the file is corrupt")
 
 // isCorrupt tells a broken file from one that cannot be opened. SQLite's codes 11 and 26 (sqlite.org/rescode.html).
 func isCorrupt(err error) bool {
+	code := codeOf(err)
+	return code == 11 || code == 26 || errors.Is(err, errCorrupt)
+}
+
+// codeOf gives SQLite's primary result code of an error; 0 for others.
+func codeOf(err error) int {
 	var coded interface{ Code() int }
 	if errors.As(err, &coded) {
-		return coded.Code()&0xff == 11 || coded.Code()&0xff == 26
+		return coded.Code() & 0xff
 	}
-	return errors.Is(err, errCorrupt)
+	return 0
 }
 
 func setAside(path, aside string) error {

@@ -121,6 +121,36 @@ func (p *part) note(k cellKey, at *place) {
 	}
 }
 
+// takeIn takes in a cell of the file. Where its key was met before the file could be opened, both count, as of the file's time: what drains or decays
+// does so from then.
+func (p *part) takeIn(k cellKey, c Cell, most int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch at := p.cells[k]; {
+	case at == nil && len(p.cells) < most:
+		p.cells[k] = &place{Cell: c, filed: true}
+	case at == nil, at.filed, at.Open: // no room, taken in already, or another limit by now
+	default:
+		c.A, c.B, c.Mark, c.Over, c.Wide = c.A+at.A, c.B+at.B, c.Mark || at.Mark, at.Over, at.Wide
+		c.First, c.Until = earlier(c.First, at.First), later(c.Until, at.Until)
+		at.Cell, at.filed = c, true
+	}
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
 func (p *part) forget(k cellKey) {
 	at := p.cells[k]
 	delete(p.cells, k)

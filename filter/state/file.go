@@ -15,7 +15,7 @@ import (
 // file keeps an Embedded in a SQLite file: one writer, one commit a second (kill -9 loses at most that second), WAL, synchronous FULL.
 type file struct {
 	store *Embedded
-	db    *sql.DB
+	db    *sql.DB // nil as long as it could not be opened; the writer's own
 	path  string
 	made  os.FileInfo // the file that was opened
 	log   *slog.Logger
@@ -47,20 +47,18 @@ CREATE TABLE IF NOT EXISTS cell (
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;`
 
 // Open gives the memory kept in a file, and makes the file when it is not there. A file that is no database any more is set aside under
-// a new name, which the log says, and the memory begins anew. The error says why the folder cannot be used.
+// a new name, which the log says, and the memory begins anew. Where the disk is full, takes no writes or another program locks the file, the memory
+// goes on without it, says so, and takes in what the file holds once it can be opened. The error says why the folder cannot be used.
 func Open(path string, most int, now func() time.Time, log *slog.Logger) (*Embedded, error) {
-	db, err := Database{Path: path, What: "memory", Schema: schema}.Open(now(), log)
-	if err != nil {
-		return nil, err
-	}
 	e := NewEmbedded(most, now())
-	f := &file{store: e, db: db, path: path, log: log, now: now, stop: make(chan struct{}), ended: make(chan struct{})}
-	if f.made, err = os.Stat(path); err == nil {
-		err = f.load()
+	f := &file{
+		store: e, path: path, log: log, now: now, stop: make(chan struct{}), ended: make(chan struct{}),
+		age: age{born: e.Born(), seen: e.Born()},
 	}
-	if err != nil {
-		db.Close()
-		return nil, fmt.Errorf("the memory %s cannot be read: %w", path, err)
+	if err := f.open(); Passes(err) {
+		f.note(err)
+	} else if err != nil {
+		return nil, err
 	}
 	e.file = f
 	for i := range e.parts {
@@ -68,6 +66,24 @@ func Open(path string, most int, now func() time.Time, log *slog.Logger) (*Embed
 	}
 	go f.run()
 	return e, nil
+}
+
+// open opens the file and takes in what it holds.
+func (f *file) open() error {
+	db, err := Database{Path: f.path, What: "memory", Schema: schema}.Open(f.now(), f.log)
+	if err != nil {
+		return err
+	}
+	f.db = db
+	if f.made, err = os.Stat(f.path); err == nil {
+		err = f.load()
+	}
+	if err != nil {
+		f.db = nil
+		db.Close()
+		return fmt.Errorf("the memory %s cannot be read: %w", f.path, err)
+	}
+	return nil
 }
 
 // After a leap of the clock nothing is swept for a while, an hour: if it is the clock that is wrong, somebody sets it again. What has expired counts
@@ -123,15 +139,15 @@ func (f *file) loadCells(which string) error {
 			return err
 		}
 		c.At, c.First, c.Until = time.UnixMilli(at), time.UnixMilli(first), time.UnixMilli(until)
-		if p := f.store.part(k); len(p.cells) < f.store.most {
-			p.cells[k] = &place{Cell: c, filed: true}
-		}
+		f.store.part(k).takeIn(k, c, f.store.most)
 	}
 	return rows.Err()
 }
 
 // loadAge reads when this memory began and was last awake, or notes that it begins.
 func (f *file) loadAge(now time.Time) error {
+	f.turn.Lock()
+	defer f.turn.Unlock()
 	f.age = age{born: now, seen: now}
 	rows, err := f.db.Query("SELECT name, value FROM meta")
 	if err != nil {
@@ -206,6 +222,11 @@ func (f *file) guarded(do func()) {
 
 // tick does what is due every second.
 func (f *file) tick(now time.Time) {
+	if f.db == nil {
+		if err := f.open(); err != nil {
+			f.note(err)
+		}
+	}
 	f.look(now)
 	if f.spare > 0 {
 		f.spare--
@@ -224,7 +245,7 @@ func (f *file) commit() {
 	defer f.turn.Unlock()
 	changed := f.take()
 	defer func() { f.giveBack(changed) }() // also when the writer panics
-	err := Present(f.path, f.made)
+	err := f.usable()
 	if err == nil {
 		err = f.saveAge()
 	}
@@ -238,6 +259,14 @@ func (f *file) commit() {
 		}
 	}
 	f.note(err)
+}
+
+// usable gives why the file cannot be written, as far as that can be told without trying.
+func (f *file) usable() error {
+	if f.db == nil {
+		return f.failure() // why it could not be opened
+	}
+	return Present(f.path, f.made)
 }
 
 // note keeps how a commit ended, and says it.
@@ -329,5 +358,8 @@ func (f *file) close() error {
 	close(f.stop)
 	<-f.ended
 	f.guarded(f.commit)
+	if f.db == nil {
+		return f.failure()
+	}
 	return errors.Join(f.failure(), f.db.Close())
 }

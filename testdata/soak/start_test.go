@@ -1,0 +1,103 @@
+package soak
+
+import (
+	"database/sql"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// TestBeginsWithoutItsDisk: a daemon that begins while its disk is full or takes no writes serves mail at once, says what is wrong, and has its memory and
+// its history back when there is room again, by itself.
+func TestBeginsWithoutItsDisk(t *testing.T) {
+	if os.Getuid() != 0 {
+		unless(t, "a small disk is made by root only")
+	}
+	remount := func(t *testing.T, d *Daemon, how string) {
+		if out, err := exec.Command("mount", "-o", "remount,"+how, d.State()).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+	}
+	full := func(t *testing.T, d *Daemon) func() { return fill(t, d.State()) }
+	for _, c := range []struct {
+		name  string
+		fresh bool // nothing of an earlier life is there
+		fault func(*testing.T, *Daemon) (mend func())
+	}{
+		{"full", false, full},
+		{"full, for the first time", true, full},
+		{"read-only", false, func(t *testing.T, d *Daemon) func() {
+			remount(t, d, "ro")
+			return func() { remount(t, d, "rw") }
+		}},
+		{"locked", false, lockFor},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			d := Start(t, Options{Zone: zone, Policy: shippedRules(t), Disk: "4m"})
+			was := 1
+			serves(t, d, "in its first life")
+			if err := d.Stop(); err != nil {
+				t.Fatal(err)
+			}
+			if c.fresh {
+				was = 0
+				for _, name := range databases {
+					if err := os.Remove(filepath.Join(d.State(), name)); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			mend := c.fault(t, d)
+			d.Begin()
+			for range 3 {
+				serves(t, d, "without its disk")
+			}
+			says(t, d, "WRONG", "the memory cannot be written", "the history cannot be written", "see that its disk has room and takes writes")
+			mend()
+			says(t, d, "all is well")
+			serves(t, d, "with its disk")
+			if err := d.Stop(); err != nil {
+				t.Error(err)
+			}
+			if n := rowsOf(t, d); n <= was || n > was+4 {
+				t.Errorf("the history has %d records, of %d before", n, was)
+			}
+			d.Begin()
+			says(t, d, "all is well")
+		})
+	}
+}
+
+// lockFor locks the files of a daemon that is down, as a program that has them for itself does.
+func lockFor(t *testing.T, d *Daemon) (unlock func()) {
+	var locks []func()
+	for _, name := range databases {
+		locks = append(locks, lockWhole(t, filepath.Join(d.State(), name)))
+	}
+	return func() {
+		for _, unlock := range locks {
+			unlock()
+		}
+	}
+}
+
+// lockWhole locks a database also for those who only read it.
+func lockWhole(t *testing.T, path string) (unlock func()) {
+	db, err := sql.Open("sqlite", "file:"+path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db.SetMaxOpenConns(1)
+	for _, words := range []string{"PRAGMA locking_mode = EXCLUSIVE", "BEGIN EXCLUSIVE", "CREATE TABLE other (x)"} {
+		if _, err := db.Exec(words); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return func() {
+		if _, err := db.Exec("ROLLBACK"); err != nil {
+			t.Error(err)
+		}
+		db.Close()
+	}
+}
