@@ -117,6 +117,12 @@ func (p *place) inside(t *testing.T) []fault {
 			defer empty()
 			aMoment(r)
 			aMoment(r)
+		}}, fault{"disk full while it begins", func(r *rand.Rand) {
+			var empty func()
+			p.anew(t, func() { p.terminated(); empty = fill(t, p.State()) })
+			defer empty()
+			aMoment(r)
+			aMoment(r)
 		}})
 	}
 	if p.redis == nil {
