@@ -41,6 +41,9 @@ func TestOpenedLate(t *testing.T) {
 	if err := other.Close(); err != nil {
 		t.Fatal(err)
 	}
+	if err := s.Flush(t.Context()); err != nil || s.Status() != "" {
+		t.Errorf("%v; without a new record: %s", err, s.Status())
+	}
 	s.Add(fullRecord(1), nil)
 	if err := s.Close(); err != nil {
 		t.Error(err)

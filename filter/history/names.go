@@ -71,7 +71,7 @@ func (s *Store) takeOver() {
 	_, _ = s.db.Exec(truncate) // gives back what it took of a disk that is nearly full
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.wrong = err
+	s.wrong, s.keptErr = err, s.kept.Load()
 }
 
 // truncate leaves nothing in the log of changes that SQLite writes first. What is committed and finds no room in the database keeps the log as it is.

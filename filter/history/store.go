@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"os"
 	"runtime/debug"
 	"sync"
@@ -231,6 +232,9 @@ func (s *Store) run() {
 	}
 }
 
+// noneKept is no number of records.
+const noneKept = math.MaxUint64
+
 // note keeps how a commit ended, and says it. What was wrong is over when a record is written again: a second in which there was nothing to write
 // shows nothing of a disk that is full.
 func (s *Store) note(err error) {
@@ -288,6 +292,7 @@ func (s *Store) usable() error {
 		if err := s.open(); err != nil {
 			return err
 		}
+		s.keptErr = noneKept // a file that is opened anew can be written, as far as one can see
 		s.takeOver()
 	}
 	return state.Present(s.config.Path, s.made)
