@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
 	_ "modernc.org/sqlite" // the driver "sqlite"
 )
 
@@ -149,11 +150,9 @@ func columnsOf(db *sql.DB) (map[string]string, error) {
 // ReadDatabase opens a SQLite file to read, also while a writer has it open, and also for one who may read it but write nothing beside it. The error
 // says when it is not there or may not be read.
 func ReadDatabase(path string) (*sql.DB, error) {
-	f, err := os.Open(path)
-	if err != nil {
+	if err := may(path, unix.R_OK); err != nil {
 		return nil, err
 	}
-	f.Close()
 	db, err := readable(path, url.Values{})
 	if err == nil {
 		return db, nil
@@ -181,14 +180,22 @@ func readable(path string, query url.Values) (*sql.DB, error) {
 func makePrivate(path string) error {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o640)
 	if errors.Is(err, fs.ErrExist) {
-		f, err = os.OpenFile(path, os.O_RDWR, 0)
-	} else if err == nil {
-		err = f.Chmod(0o640) // whatever the umask says: the group reads the history
+		return may(path, unix.R_OK|unix.W_OK)
 	}
 	if err != nil {
 		return err
 	}
-	return f.Close()
+	// The mode is that whatever the umask says: the group reads the history.
+	return errors.Join(f.Chmod(0o640), f.Close())
+}
+
+// may says that a file is not there or may not be opened so. It does not try: with any descriptor of a file that is closed, all locks end that this
+// process has on it (sqlite.org/howtocorrupt.html 2.2), those of SQLite too where it has it open already.
+func may(path string, how uint32) error {
+	if err := unix.Faccessat(unix.AT_FDCWD, path, how, unix.AT_EACCESS); err != nil {
+		return &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	return nil
 }
 
 var errCorrupt = errors.New("the file is corrupt")
