@@ -1,7 +1,6 @@
 package milter
 
 import (
-	"bufio"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -54,34 +53,53 @@ const (
 
 // buffers lends what connections read and write with.
 type buffers struct {
-	desks chan *desk // a few that nobody works at; the collector would take them out of a pool, which costs more than their memory
-	large sync.Pool  // *[]byte of lendSize
+	mu    sync.Mutex
+	desks []*desk   // a few that nobody works at; the collector would take them out of a pool, which costs more than their memory
+	large sync.Pool // *[]byte of lendSize
 }
 
 // spareDesks is how many are kept: 10 KB each.
-const spareDesks = 64
+const spareDesks = 128
 
 // desk is what a connection works with from its begin to its end.
 type desk struct {
-	in     *bufio.Reader // of readerSize
-	out    []byte        // answers not yet written
+	in     input
+	out    []byte // answers not yet written
 	macros macros
 }
 
 func newBuffers() *buffers {
-	return &buffers{
-		desks: make(chan *desk, spareDesks),
-		large: sync.Pool{New: func() any { b := make([]byte, 0, lendSize); return &b }},
+	return &buffers{large: sync.Pool{New: func() any { return new(make([]byte, lendSize)) }}}
+}
+
+// desk gives one that nobody works at, the one that was left last: a processor may still have it at hand.
+func (b *buffers) desk() *desk {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	last := len(b.desks) - 1
+	if last < 0 {
+		return &desk{in: newInput(), out: make([]byte, 0, answerSize), macros: macros{make([]macro, 0, usualMacros)}}
+	}
+	d := b.desks[last]
+	b.desks = b.desks[:last]
+	return d
+}
+
+// leave takes back a desk.
+func (b *buffers) leave(d *desk) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.desks) < spareDesks {
+		b.desks = append(b.desks, d)
 	}
 }
 
-// desk gives one that nobody works at.
-func (b *buffers) desk() *desk {
-	select {
-	case d := <-b.desks:
-		return d
-	default:
-		return &desk{in: bufio.NewReaderSize(nil, readerSize), out: make([]byte, 0, answerSize), macros: macros{make([]macro, 0, usualMacros)}}
+// lend gives large memory, and takeBack takes it back unless it has grown.
+func (b *buffers) lend() *[]byte { return b.large.Get().(*[]byte) }
+
+func (b *buffers) takeBack(large *[]byte) {
+	if len(*large) == lendSize {
+		b.large.Put(large)
 	}
 }
 
@@ -91,7 +109,6 @@ type conn struct {
 	net.Conn
 	*desk
 	buffers *buffers
-	large   *[]byte // borrowed for the frame that was given last; nil when it fits into the reader
 	read    deadline
 	later   time.Duration // the timeout of reads once the MTA has negotiated
 	write   deadline
@@ -102,9 +119,7 @@ type conn struct {
 }
 
 func newConn(c net.Conn, b *buffers, read, write time.Duration) *conn {
-	d := b.desk()
-	d.in.Reset(c)
-	out := &conn{Conn: c, desk: d, buffers: b, read: deadline{timeout: min(read, negotiateTime)}, later: read, write: deadline{timeout: write}, began: time.Now()}
+	out := &conn{Conn: c, desk: b.desk(), buffers: b, read: deadline{timeout: min(read, negotiateTime)}, later: read, write: deadline{timeout: write}, began: time.Now()}
 	out.rests()
 	return out
 }
@@ -134,25 +149,13 @@ func (c *conn) rested(long time.Duration) bool {
 
 // giveBack ends the use of all buffers. The connection must not be read any more.
 func (c *conn) giveBack() {
-	c.release()
-	c.in.Reset(nil)
+	c.in.from = c.in.to
+	c.in.settle(c.buffers)
 	c.out = c.out[:0]
 	if c.macros.from(macrosConnect); cap(c.macros.list) <= 2*usualMacros {
-		select {
-		case c.buffers.desks <- c.desk:
-		default:
-		}
+		c.buffers.leave(c.desk)
 	}
 	c.desk = nil
-}
-
-func (c *conn) release() {
-	if c.large != nil {
-		if cap(*c.large) <= 2*lendSize {
-			c.buffers.large.Put(c.large)
-		}
-		c.large = nil
-	}
 }
 
 // deadline is how long one read or write may take. To set it costs as much as to read a frame, so it is set anew only when an eighth
@@ -172,26 +175,20 @@ func (d *deadline) set(now time.Time, apply func(time.Time) error) error {
 
 // next gives the next frame. Its data are good until next is called again.
 func (c *conn) next() (code byte, data []byte, err error) {
-	c.release()
-	c.waiting.Store(c.in.Buffered() == 0)
-	head, err := c.peek(4)
-	c.waiting.Store(false)
-	if err != nil {
+	c.in.settle(c.buffers)
+	if err := c.await(4); err != nil {
 		return 0, nil, err
 	}
-	length := binary.BigEndian.Uint32(head)
+	length := binary.BigEndian.Uint32(c.in.pending())
 	if length == 0 || length > MaxFrame {
 		return 0, nil, fmt.Errorf("a frame of %d bytes; frames have 1 to %d", length, MaxFrame)
 	}
-	n := int(length)
-	if 4+n > c.in.Size() {
-		return c.nextLarge(n)
-	}
-	frame, err := c.peek(4 + n)
-	if err != nil {
+	n := 4 + int(length)
+	if err := c.await(n); err != nil {
 		return 0, nil, err
 	}
-	c.in.Discard(4 + n) // the bytes stay where they are until the reader is filled again
+	frame := c.in.pending()[:n]
+	c.in.from += n
 	return frame[4], frame[5:], nil
 }
 
@@ -224,47 +221,38 @@ func (c *conn) endBetween() {
 	}
 }
 
-// peek gives the next n bytes without taking them. An end in the middle of a frame is an error of its own.
-func (c *conn) peek(n int) ([]byte, error) {
-	if c.in.Buffered() < n {
-		if err := c.read.set(time.Now(), c.SetReadDeadline); err != nil {
-			return nil, err
-		}
+// await reads until n bytes are there. They may take one timeout, however they come.
+func (c *conn) await(n int) error {
+	if len(c.in.pending()) >= n {
+		return nil
 	}
-	b, err := c.in.Peek(n)
-	if errors.Is(err, os.ErrDeadlineExceeded) && c.ending.Swap(false) {
-		if len(b) == 0 && c.rest.Load() != 0 {
-			return nil, errEnding
-		}
-		c.read.since = time.Time{}
-		return c.peek(n)
+	err := c.read.set(time.Now(), c.SetReadDeadline)
+	for err == nil && len(c.in.pending()) < n {
+		err = c.fill(n)
 	}
-	if errors.Is(err, io.EOF) && len(b) > 0 {
-		err = io.ErrUnexpectedEOF
-	}
-	return b, err
+	return err
 }
 
-// nextLarge reads a frame that is larger than the reader. Memory grows as bytes arrive: an announced length alone takes none.
-func (c *conn) nextLarge(n int) (code byte, data []byte, err error) {
-	c.in.Discard(4)
-	if err := c.read.set(time.Now(), c.SetReadDeadline); err != nil {
-		return 0, nil, err
-	}
-	c.large = c.buffers.large.Get().(*[]byte)
-	frame := (*c.large)[:0]
-	for len(frame) < n {
-		if len(frame) == cap(frame) {
-			frame = append(frame, 0)[:len(frame)]
+// fill reads what is there of n bytes, and more. An end in the middle of a frame is an error of its own.
+func (c *conn) fill(n int) error {
+	c.waiting.Store(len(c.in.pending()) == 0)
+	got, err := c.Conn.Read(c.in.room(n, c.buffers))
+	c.waiting.Store(false)
+	c.in.to += got
+	part := len(c.in.pending()) > 0
+	switch {
+	case got > 0: // an error comes again
+		return nil
+	case errors.Is(err, os.ErrDeadlineExceeded) && c.ending.Swap(false):
+		if !part && c.rest.Load() != 0 {
+			return errEnding
 		}
-		start := len(frame)
-		frame = frame[:min(n, cap(frame))]
-		if _, err := io.ReadFull(c.in, frame[start:]); err != nil {
-			return 0, nil, err
-		}
+		c.read.since = time.Time{}
+		return c.read.set(time.Now(), c.SetReadDeadline)
+	case errors.Is(err, io.EOF) && part:
+		return io.ErrUnexpectedEOF
 	}
-	*c.large = frame
-	return frame[0], frame[1:], nil
+	return err
 }
 
 // begin starts a frame of ours; what is appended to out up to end is its data.
