@@ -35,8 +35,13 @@ func recordUnder(t *testing.T, key []byte, names ...string) string {
 // recordInto plays session files into the history in a folder.
 func recordInto(t *testing.T, dir string, key []byte, names ...string) {
 	t.Helper()
+	keyFile := ""
+	if key != nil {
+		keyFile = filepath.Join(dir, "history.key")
+		write(t, keyFile, string(key))
+	}
 	store, err := history.Open(history.Config{
-		Path: filepath.Join(dir, "history.db"), Keep: 400 * 24 * time.Hour * 10, Size: 1 << 30, Key: key, Now: func() time.Time { return testTime }, Log: slog.New(slog.DiscardHandler),
+		Path: filepath.Join(dir, "history.db"), Keep: 400 * 24 * time.Hour * 10, Size: 1 << 30, KeyFile: keyFile, Now: func() time.Time { return testTime }, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)

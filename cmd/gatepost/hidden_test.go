@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -16,9 +15,6 @@ import (
 func TestHiddenPeople(t *testing.T) {
 	key := []byte("0123456789abcdef0123456789abcdef")
 	dir := recordUnder(t, key, "spoofed-reject", "users-and-machines", "lists", "null-mx", "postmaster-first", "thirty-mails/14a-cracked-account-one-message")
-	if err := os.WriteFile(filepath.Join(dir, "history.key"), key, 0o600); err != nil {
-		t.Fatal(err)
-	}
 	r, err := history.OpenReader(filepath.Join(dir, "history.db"))
 	if err != nil {
 		t.Fatal(err)

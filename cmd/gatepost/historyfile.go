@@ -26,11 +26,7 @@ func openHistory(file *policyfile.File, log *slog.Logger) (*history.Store, error
 	}
 	c := history.Config{Path: historyPath(file), Keep: file.History.Keep, Size: int64(file.History.Size), Now: time.Now, Log: log}
 	if file.History.Addresses == policyfile.AddressesHashed {
-		key, err := history.Key(historyKey(file))
-		if err != nil {
-			return nil, err
-		}
-		c.Key = key
+		c.KeyFile = historyKey(file)
 	}
 	return history.Open(c)
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -30,20 +31,42 @@ var roles = []string{"", "postmaster", "mailer-daemon", "noreply", "no-reply", "
 // IsRole reports whether a local part is kept as it is.
 func IsRole(local string) bool { return slices.Contains(roles, strings.ToLower(local)) }
 
-// Key reads the key of hidden local parts from a file that only its owner may read, and makes it when it is not there.
-func Key(path string) ([]byte, error) {
-	key, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		key = make([]byte, 32)
-		rand.Read(key) // never fails
-		// The group reads the history, and finds nobody in it without the key. The mode is that whatever the umask says.
-		err = errors.Join(os.WriteFile(path, key, 0o600), os.Chmod(path, 0o640))
+// keySize is the length of a key that is made here, leastKey that of the shortest that is taken.
+const keySize, leastKey = 32, 16
+
+// keyOf reads the key of hidden local parts from a file, and makes it when it is not there; none from "".
+func keyOf(path string) ([]byte, error) {
+	if path == "" {
+		return nil, nil
 	}
-	if err == nil && len(key) < 16 {
+	key, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && len(key) == 0 { // under an empty one nothing was hidden
+		key, err = makeKey(path)
+	}
+	if err == nil && len(key) < leastKey {
 		err = errors.New("it is too short; remove it, and what was hidden under it can no longer be found by address")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("the key of hidden addresses %s: %w", path, err)
+	}
+	return key, nil
+}
+
+// makeKey makes a key in a file, whole or not at all: the disk may be full.
+func makeKey(path string) ([]byte, error) {
+	f, err := os.CreateTemp(filepath.Dir(path), ".key-")
+	if err != nil {
+		return nil, err
+	}
+	key := make([]byte, keySize)
+	rand.Read(key) // never fails
+	_, err = f.Write(key)
+	// The group reads the history, and finds nobody in it without the key. The mode is that whatever the umask says.
+	if err = errors.Join(err, f.Chmod(0o640), f.Sync(), f.Close()); err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return nil, errors.Join(err, os.Remove(f.Name()))
 	}
 	return key, nil
 }

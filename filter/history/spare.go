@@ -18,6 +18,14 @@ func (s *Store) giveBack(batch []added) {
 	}
 }
 
+// lose counts a batch as lost, with what was entered before it.
+func (s *Store) lose(batch []added) {
+	s.entered += len(batch)
+	s.giveBack(batch)
+	clear(batch)
+	s.drop()
+}
+
 // wipe makes the record empty, but for memory.
 func (r *Record) wipe() {
 	room := r.Room()

@@ -20,20 +20,21 @@ import (
 
 // Config says where the history is kept and how much of it.
 type Config struct {
-	Path   string        // of the database
-	Keep   time.Duration // older records go
-	Size   int64         // bytes of the file; beyond it the oldest go
-	Key    []byte        // local parts are kept as a hash under this key; nil to keep them as they are
-	Now    func() time.Time
-	Log    *slog.Logger
-	Queued int // most records that wait to be written; 0 for a default
+	Path    string        // of the database
+	Keep    time.Duration // older records go
+	Size    int64         // bytes of the file; beyond it the oldest go
+	KeyFile string        // local parts are kept as a hash under the key in it, which is made when it is not there; "" to keep them as they are
+	Now     func() time.Time
+	Log     *slog.Logger
+	Queued  int // most records that wait to be written; 0 for a default
 }
 
 // Store takes records. It never holds up who gives them: what cannot be written is counted and lost.
 type Store struct {
 	config Config
-	db     *sql.DB // the writer's own, as is made; nil as long as it could not be opened
+	db     *sql.DB // the writer's own, as are made and key; nil as long as it could not be opened
 	made   os.FileInfo
+	key    []byte // of hidden local parts; nil where none are hidden
 	packer *zstd.Encoder
 	wake   chan struct{} // enough waits to be encoded
 	flush  chan chan struct{}
@@ -98,8 +99,12 @@ func Open(c Config) (*Store, error) {
 	return s, nil
 }
 
-// open opens the file.
+// open opens the file, and reads the key of hidden local parts: what is written is written under it.
 func (s *Store) open() error {
+	key, err := keyOf(s.config.KeyFile)
+	if err != nil {
+		return err
+	}
 	db, err := state.Database{Path: s.config.Path, What: "history", Schema: schema, Shrinks: true}.Open(s.config.Now(), s.config.Log)
 	if err != nil {
 		return err
@@ -111,7 +116,7 @@ func (s *Store) open() error {
 	if err != nil {
 		return errors.Join(err, db.Close())
 	}
-	s.db = db
+	s.db, s.key = db, key
 	s.looks.begins(last, s.config.Now())
 	return nil
 }
@@ -272,8 +277,7 @@ func (s *Store) tell(before, err error) {
 func (s *Store) write(batch []added) (err error) {
 	defer s.caught(&err)
 	if err := s.usable(); err != nil {
-		s.entered += len(batch)
-		s.drop()
+		s.lose(batch)
 		return err
 	}
 	if err := s.enter(batch); err != nil {

@@ -87,8 +87,8 @@ func (w *writing) add(one added) error {
 	if err := w.policy(one.policy, r); err != nil {
 		return err
 	}
-	if w.config.Key != nil {
-		r = hide(r, w.config.Key)
+	if w.key != nil {
+		r = hide(r, w.key)
 	}
 	if w.block != nil && w.block.full() {
 		if err := w.flush(); err != nil {
@@ -177,8 +177,8 @@ func (w *writing) policy(p *Policy, r *Record) error {
 		return nil
 	}
 	for _, m := range p.Matches(r) {
-		if w.config.Key != nil {
-			m = hideMatch(m, w.config.Key)
+		if w.key != nil {
+			m = hideMatch(m, w.key)
 		}
 		key := known{p.Identity, m.List, m.Table, entryText(m)}
 		if w.known[key] {

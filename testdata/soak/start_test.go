@@ -2,12 +2,18 @@ package soak
 
 import (
 	"database/sql"
+	"errors"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
+
+// hashed has the history keep addresses only under a key, which the daemon makes.
+const hashed = "[history]\naddresses = \"hashed\"\n"
 
 // TestBeginsWithoutItsDisk: a daemon that begins while its disk is full or takes no writes serves mail at once, says what is wrong, and has its memory and
 // its history back when there is room again, by itself.
@@ -23,19 +29,21 @@ func TestBeginsWithoutItsDisk(t *testing.T) {
 	full := func(t *testing.T, d *Daemon) func() { return fill(t, d.State()) }
 	for _, c := range []struct {
 		name  string
-		fresh bool // nothing of an earlier life is there
+		more  string // of the policy
+		fresh bool   // nothing of an earlier life is there
 		fault func(*testing.T, *Daemon) (mend func())
 	}{
-		{"full", false, full},
-		{"full, for the first time", true, full},
-		{"read-only", false, func(t *testing.T, d *Daemon) func() {
+		{"full", "", false, full},
+		{"full, for the first time", "", true, full},
+		{"full, for the first time, with hashed addresses", hashed, true, full},
+		{"read-only", hashed, false, func(t *testing.T, d *Daemon) func() {
 			remount(t, d, "ro")
 			return func() { remount(t, d, "rw") }
 		}},
-		{"locked", false, lockFor},
+		{"locked", "", false, lockFor},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			d := Start(t, Options{Zone: zone, Policy: shippedRules(t), Disk: "4m"})
+			d := Start(t, Options{Zone: zone, Policy: c.more + shippedRules(t), Disk: "4m"})
 			was := 1
 			serves(t, d, "in its first life")
 			if err := d.Stop(); err != nil {
@@ -43,8 +51,8 @@ func TestBeginsWithoutItsDisk(t *testing.T) {
 			}
 			if c.fresh {
 				was = 0
-				for _, name := range databases {
-					if err := os.Remove(filepath.Join(d.State(), name)); err != nil {
+				for _, name := range append([]string{"history.key"}, databases...) {
+					if err := os.Remove(filepath.Join(d.State(), name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 						t.Fatal(err)
 					}
 				}
@@ -64,6 +72,9 @@ func TestBeginsWithoutItsDisk(t *testing.T) {
 			}
 			if n := rowsOf(t, d); n != was+1 {
 				t.Errorf("the history has %d records, want %d", n, was+1)
+			}
+			if out, _ := d.Command("history"); strings.Contains(out, good().Sender) == (c.more == hashed) {
+				t.Errorf("with %q the history has\n%s", c.more, out)
 			}
 			d.Begin()
 			says(t, d, "all is well")
