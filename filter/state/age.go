@@ -30,3 +30,6 @@ func (a age) on(now time.Time) age {
 	a.born, a.was = now, a.born
 	return a
 }
+
+// leaps reports whether the time has leapt when somebody looks again.
+func (a age) leaps(now time.Time) bool { return !a.on(now).born.Equal(a.born) }

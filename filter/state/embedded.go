@@ -21,6 +21,7 @@ type Embedded struct {
 	born  atomic.Pointer[time.Time]
 	most  int         // cells of one shard
 	spare atomic.Bool // the clock has leapt: what has expired is not forgotten for being read
+	late  atomic.Bool // the file could not be opened yet
 	parts [shards]part
 	file  *file // nil without
 }
@@ -33,7 +34,7 @@ type part struct {
 	// What the file is to be told of, without one nothing.
 	round   uint32           // how often it was asked, from 1; 0 without a file
 	changed []cellKey        // cells that changed in this round
-	gone    map[cellKey]bool // those that the file may have and that were forgotten
+	gone    map[cellKey]bool // those that the file has or may have and that were forgotten
 }
 
 type cellKey struct{ table, key string }
@@ -43,6 +44,7 @@ type place struct {
 	Cell
 	noted uint32 // the round in which it was last noted for the file
 	filed bool   // the file may have it
+	op    Op     // what last changed it
 }
 
 // NewEmbedded gives an empty memory that holds at most a number of cells, some hundred bytes each.
@@ -96,8 +98,11 @@ func (e *Embedded) do(now time.Time, s *Step) Result {
 		if r.Found {
 			p.forget(k)
 		}
+		if s.Op == Clear && e.late.Load() {
+			r.Found = p.clearLate(k, e.most)
+		}
 	case r.Found:
-		at.Cell = r.Cell
+		at.Cell, at.op = r.Cell, s.Op
 		p.note(k, at)
 	case !p.room(e.most, k, s, &r.Cell, now):
 		r.Full = true
@@ -106,7 +111,7 @@ func (e *Embedded) do(now time.Time, s *Step) Result {
 			p.forget(k)
 		}
 		k.key = strings.Clone(k.key) // it may be a part of a whole header field
-		at = &place{Cell: r.Cell}
+		at = &place{Cell: r.Cell, op: s.Op}
 		p.cells[k] = at
 		p.note(k, at)
 	}
@@ -121,34 +126,32 @@ func (p *part) note(k cellKey, at *place) {
 	}
 }
 
-// takeIn takes in a cell of the file. Where its key was met before the file could be opened, both count, as of the file's time: what drains or decays
-// does so from then.
-func (p *part) takeIn(k cellKey, c Cell, most int) {
+// takeIn takes in a cell of the file. Where its key was met before the file could be opened, both count. Where strangers have filled the memory
+// meanwhile, they make room.
+func (p *part) takeIn(k cellKey, c Cell, most int, now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch at := p.cells[k]; {
-	case at == nil && len(p.cells) < most:
+	case p.gone[k]: // forgotten since it was written
+	case at == nil && (len(p.cells) < most || p.round > 0 && p.room(most, k, &Step{}, &c, now)):
 		p.cells[k] = &place{Cell: c, filed: true}
-	case at == nil, at.filed, at.Open: // no room, taken in already, or another limit by now
+	case at == nil, at.filed: // no room, or taken in already
+	case at.Open: // another limit by now
+		at.filed = true
 	default:
-		c.A, c.B, c.Mark, c.Over, c.Wide = c.A+at.A, c.B+at.B, c.Mark || at.Mark, at.Over, at.Wide
-		c.First, c.Until = earlier(c.First, at.First), later(c.Until, at.Until)
-		at.Cell, at.filed = c, true
+		at.Cell, at.filed = at.Cell.joined(c, at.op), true
 	}
 }
 
-func earlier(a, b time.Time) time.Time {
-	if b.Before(a) {
-		return b
+// clearLate notes a key that is cleared before the file could be opened, so that it does not come back out of it. Nobody knows whether it is there: it
+// reports that it was, but where there is no room to note it.
+func (p *part) clearLate(k cellKey, most int) bool {
+	if len(p.gone) >= most {
+		return false
 	}
-	return a
-}
-
-func later(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
-	}
-	return a
+	k.key = strings.Clone(k.key)
+	p.gone[k] = true
+	return true
 }
 
 func (p *part) forget(k cellKey) {

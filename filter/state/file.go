@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"runtime/debug"
+	"strconv"
 	"sync"
 	"time"
 )
@@ -56,6 +57,7 @@ func Open(path string, most int, now func() time.Time, log *slog.Logger) (*Embed
 		age: age{born: e.Born(), seen: e.Born()},
 	}
 	if err := f.open(); Passes(err) {
+		e.late.Store(true)
 		f.note(err)
 	} else if err != nil {
 		return nil, err
@@ -93,19 +95,36 @@ const spareCommits = int(time.Hour / commitEach)
 // ageEach is how often the file is told how late it is, at least: it need not be right to the minute to tell a leap.
 const ageEach = time.Hour
 
-// load reads what has not expired.
+// load reads what has not expired. How old the memory is counts when that is known: one that calls itself old must know whom it has met.
 func (f *file) load() error {
 	now := f.now()
-	if err := f.loadAge(now); err != nil {
+	read, err := f.readAge(now)
+	if err != nil {
 		return err
 	}
-	if f.look(now); f.spare == 0 {
-		if _, err := f.db.Exec("DELETE FROM cell WHERE until <= ?", now.UnixMilli()); err != nil {
-			return err
-		}
+	alive := " AND until > " + strconv.FormatInt(now.UnixMilli(), 10)
+	if f.spare > 0 || read.leaps(now) {
+		alive = ""
 	}
 	// Latched limits come first: they have their place also when the rest finds none.
-	return errors.Join(f.loadCells("mark <> 0"), f.loadCells("mark = 0"))
+	if err := errors.Join(f.loadCells("mark <> 0"+alive, now), f.loadCells("mark = 0"+alive, now)); err != nil {
+		return err
+	}
+	f.begins(read)
+	if f.look(now); f.spare == 0 {
+		_, err = f.db.Exec("DELETE FROM cell WHERE until <= ?", now.UnixMilli())
+	}
+	if Passes(err) { // a full disk: what has expired counts for nothing all the same
+		err = nil
+	}
+	return err
+}
+
+// begins takes over the age that the file tells; it is to be written also where the memory begins with it.
+func (f *file) begins(read age) {
+	f.turn.Lock()
+	defer f.turn.Unlock()
+	f.age, f.saved = read, age{}
 }
 
 // look notes how late it is, and says when the clock has leapt.
@@ -125,7 +144,7 @@ func (f *file) look(now time.Time) {
 		"from", before.seen.UTC().Format(time.RFC3339), "to", now.UTC().Format(time.RFC3339), "born", born.UTC().Format(time.RFC3339))
 }
 
-func (f *file) loadCells(which string) error {
+func (f *file) loadCells(which string, now time.Time) error {
 	rows, err := f.db.Query("SELECT tab, key, a, b, at, first, until, mark FROM cell WHERE " + which)
 	if err != nil {
 		return err
@@ -139,38 +158,35 @@ func (f *file) loadCells(which string) error {
 			return err
 		}
 		c.At, c.First, c.Until = time.UnixMilli(at), time.UnixMilli(first), time.UnixMilli(until)
-		f.store.part(k).takeIn(k, c, f.store.most)
+		f.store.part(k).takeIn(k, c, f.store.most, now)
 	}
 	return rows.Err()
 }
 
-// loadAge reads when this memory began and was last awake, or notes that it begins.
-func (f *file) loadAge(now time.Time) error {
-	f.turn.Lock()
-	defer f.turn.Unlock()
-	f.age = age{born: now, seen: now}
+// readAge reads when this memory began and was last awake: of a file that does not tell, as this process's has done.
+func (f *file) readAge(now time.Time) (read age, err error) {
+	read = age{born: f.store.Born(), seen: now}
 	rows, err := f.db.Query("SELECT name, value FROM meta")
 	if err != nil {
-		return err
+		return read, err
 	}
 	defer rows.Close()
 	for rows.Next() {
 		var name string
 		var value int64
 		if err := rows.Scan(&name, &value); err != nil {
-			return err
+			return read, err
 		}
 		switch at := time.UnixMilli(value); name {
 		case "born":
-			f.age.born = at
+			read.born = at
 		case "seen":
-			f.age.seen = at
+			read.seen = at
 		case "was":
-			f.age.was = at
+			read.was = at
 		}
 	}
-	f.saved = age{} // also that it begins now is to be written
-	return rows.Err()
+	return read, rows.Err()
 }
 
 // saveAge writes it when that is due.
@@ -226,6 +242,7 @@ func (f *file) tick(now time.Time) {
 		if err := f.open(); err != nil {
 			f.note(err)
 		}
+		f.store.late.Store(f.db == nil)
 	}
 	f.look(now)
 	if f.spare > 0 {

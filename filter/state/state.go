@@ -2,7 +2,7 @@
 // seen. Those who use it (limit, reputation, greylist, correspondent) say what to do with which key; what a key means is theirs.
 //
 //	state.go     steps, cells and the arithmetic of one step, pure: the same for every store
-//	embedded.go  a store in memory; file.go keeps it in a SQLite file
+//	embedded.go  a store in memory; file.go keeps it in a SQLite file; join.go adds what came before that could be opened
 //	redis.go     a store that several machines share
 //
 // A step is atomic: it reads a cell and writes it back, and no other step comes between. Time is passed in.
@@ -99,6 +99,9 @@ const MaxKey = 400
 // maxKeep bounds how long a cell is kept without being touched.
 const maxKeep = 400 * 24 * time.Hour
 
+// keptHalfLives is for how many half-lives evidence is kept: then a thousandth is left. drainedFor is how long an empty bucket is kept.
+const keptHalfLives, drainedFor = 10, time.Minute
+
 // apply carries out a step on a cell that was found, or on none: nil. It leaves that cell as it is.
 func (s *Step) apply(found *Cell, now time.Time) Result {
 	sessions := s.Op == Enter || s.Op == Renew || s.Op == Leave
@@ -127,7 +130,7 @@ func (s *Step) apply(found *Cell, now time.Time) Result {
 		c = c.Decayed(s.HalfLife, now)
 		r.Before = c
 		c.A, c.B = math.Max(0, c.A+s.A), math.Max(0, c.B+s.B) // what was learned can be taken back, and no more
-		c.Until = now.Add(min(10*s.HalfLife, maxKeep))        // then a thousandth is left
+		c.Until = now.Add(min(keptHalfLives*s.HalfLife, maxKeep))
 	case Touch, Enter:
 		c.A, c.At, c.Until, c.Open = c.A+1, now, now.Add(s.Keep), sessions
 	case Renew:
@@ -179,7 +182,7 @@ func timeToDrain(level, rate float64) time.Duration {
 	if rate <= 0 {
 		return maxKeep
 	}
-	return time.Duration(math.Min(level/rate+60, maxKeep.Seconds())) * time.Second
+	return time.Duration(math.Min(level/rate+drainedFor.Seconds(), maxKeep.Seconds())) * time.Second
 }
 
 // cut bounds a key. Of a longer one the end is a hash of it all: who writes long addresses must not share the keys of others.
