@@ -44,7 +44,7 @@ const (
 	codeReply        = 'y'
 )
 
-// Sizes of buffers. An idle session holds one small reader; what a long frame or answer needs is borrowed while it lasts.
+// Sizes of buffers. An idle session holds one small piece; what a long frame or answer needs is borrowed while it lasts.
 const (
 	readerSize = 8 << 10
 	lendSize   = 64<<10 + 512 // a body frame of Postfix and its head

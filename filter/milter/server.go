@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"slices"
 	"sync"
 	"time"
 )
@@ -18,8 +19,9 @@ type Server struct {
 	listeners map[net.Listener]bool
 	sessions  map[*conn]bool
 	cutOffs   []context.CancelFunc // end the contexts of handlers, one for each Serve
-	idle      chan accession       // to goroutines that wait for a connection
-	stopped   chan struct{}        // closed by Shutdown
+	idle      []chan accession     // to goroutines that wait for a connection, the last to have served one at the end
+	surplus   int                  // how many of them had nothing to do since the last tick
+	serving   int                  // calls of Serve under way
 	over      int                  // sessions beyond the cap that are being told so
 	stopping  bool
 	work      sync.WaitGroup
@@ -39,7 +41,7 @@ func NewServer(c Config) *Server {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Server{config: c, buffers: newBuffers(), listeners: map[net.Listener]bool{}, sessions: map[*conn]bool{}, idle: make(chan accession), stopped: make(chan struct{})}
+	return &Server{config: c, buffers: newBuffers(), listeners: map[net.Listener]bool{}, sessions: map[*conn]bool{}}
 }
 
 // Serve accepts connections on all listeners until Shutdown, and closes them. It gives nil after Shutdown. Handlers get contexts that
@@ -48,7 +50,9 @@ func (s *Server) Serve(ctx context.Context, listeners ...net.Listener) error {
 	ctx, cutOff := context.WithCancel(ctx)
 	s.mu.Lock()
 	s.cutOffs = append(s.cutOffs, cutOff)
+	s.serving++
 	s.mu.Unlock()
+	defer s.accepted()
 	failed := make(chan error, len(listeners))
 	for _, l := range listeners {
 		s.mu.Lock()
@@ -66,13 +70,29 @@ func (s *Server) Serve(ctx context.Context, listeners ...net.Listener) error {
 			failed <- s.accept(ctx, l)
 		}()
 	}
+	tick := time.NewTicker(idleTime)
+	defer tick.Stop()
 	var first error
-	for range listeners {
-		if err := <-failed; err != nil && first == nil {
-			first = err
+	for ended := 0; ended < len(listeners); {
+		select {
+		case err := <-failed:
+			ended++
+			if first == nil {
+				first = err
+			}
+		case <-tick.C:
+			s.dismiss()
 		}
 	}
 	return first
+}
+
+// accepted notes that a call of Serve is over.
+func (s *Server) accepted() {
+	s.mu.Lock()
+	s.serving--
+	s.mu.Unlock()
+	s.dismiss()
 }
 
 // accept takes connections. An error such as too many open files passes: it waits a little and goes on.
@@ -126,11 +146,13 @@ func (s *Server) admit(ctx context.Context, accepted net.Conn) {
 	s.sessions[c] = true
 	s.work.Add(1)
 	a := accession{ctx, c, over}
-	select {
-	case s.idle <- a:
-	default:
+	last := len(s.idle) - 1
+	if last < 0 {
 		go s.serve(a)
+		return
 	}
+	s.idle[last] <- a
+	s.idle, s.surplus = s.idle[:last], min(s.surplus, last)
 }
 
 // accession is a connection that was accepted.
@@ -140,25 +162,45 @@ type accession struct {
 	over bool
 }
 
-// idleTime is how long a goroutine waits for another connection. Its stack has grown by then to what a session needs, which costs
-// a new one as much as a tenth of a message.
-const idleTime = time.Second
-
-// serve runs sessions, one after the other.
+// serve runs sessions, one after the other, until it is dismissed. Its stack has grown by then to what a session needs, which costs a new one as
+// much as a tenth of a message.
 func (s *Server) serve(a accession) {
-	timer := time.NewTimer(idleTime)
-	defer timer.Stop()
-	for {
+	next := make(chan accession, 1)
+	for given := true; given; a, given = <-next {
 		s.run(a.ctx, a.conn, a.over)
-		timer.Reset(idleTime)
-		select {
-		case a = <-s.idle:
-		case <-timer.C:
-			return
-		case <-s.stopped:
+		if !s.waits(next) {
 			return
 		}
 	}
+}
+
+// waits notes that a goroutine waits for a connection. It reports false when there will be none.
+func (s *Server) waits(next chan accession) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.serving == 0 {
+		return false
+	}
+	s.idle = append(s.idle, next)
+	return true
+}
+
+// idleTime is how often goroutines are dismissed that had nothing to do since the last time.
+const idleTime = time.Second
+
+// dismiss ends those goroutines. The others had no long wait: a connection goes to who waits the shortest time, whose stack a processor may still have
+// at hand.
+func (s *Server) dismiss() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.serving == 0 {
+		s.surplus = len(s.idle)
+	}
+	for _, next := range s.idle[:s.surplus] {
+		close(next)
+	}
+	s.idle = slices.Delete(s.idle, 0, s.surplus)
+	s.surplus = len(s.idle)
 }
 
 func (s *Server) run(ctx context.Context, c *conn, over bool) {
@@ -194,9 +236,6 @@ const restTime = time.Second
 // which is its error.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
-	if !s.stopping {
-		close(s.stopped)
-	}
 	s.stopping = true
 	for l := range s.listeners {
 		l.Close()

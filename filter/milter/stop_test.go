@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"runtime"
 	"testing"
 	"time"
 )
@@ -102,4 +103,37 @@ func TestEndsBetweenMessages(t *testing.T) {
 	if _, _, err := c.next(); !errors.Is(err, errEnding) {
 		t.Errorf("between messages: %v", err)
 	}
+}
+
+// TestGoroutinesEnd: those that served a crowd end soon behind it, whoever comes meanwhile is served, and none stays when the server has stopped.
+func TestGoroutinesEnd(t *testing.T) {
+	atRest := func(most int) {
+		t.Helper()
+		for range 1000 {
+			if runtime.NumGoroutine() <= most {
+				return
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		t.Errorf("%d goroutines stay, want %d", runtime.NumGoroutine(), most)
+	}
+	without := runtime.NumGoroutine()
+	address, server := serve(t, Config{}, func() Handler { return &recorder{} })
+	var crowd []*raw
+	for range 30 {
+		c := dialRaw(t, address)
+		c.negotiate(t, 6)
+		crowd = append(crowd, c)
+	}
+	for _, c := range crowd {
+		c.Close()
+	}
+	atRest(without + 10)
+	last := dialRaw(t, address)
+	last.negotiate(t, 6)
+	last.Close()
+	if err := server.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+	atRest(without)
 }
