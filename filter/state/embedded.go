@@ -190,6 +190,25 @@ func (p *part) take(out []change) []change {
 	return out
 }
 
+// tidy drops notes of cells that are gone, when there are many. It is for the time when nothing can be written: taking all and giving it back each
+// second would cost as much as a flood.
+func (p *part) tidy() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.changed) <= 2*len(p.cells) {
+		return
+	}
+	all := p.changed
+	p.changed = p.changed[:0]
+	p.round++
+	for _, k := range all {
+		if at := p.cells[k]; at != nil {
+			p.note(k, at)
+		}
+	}
+	clear(all[len(p.changed):])
+}
+
 // kept gives the cell of a key as the file is to have it, and whether it is to have one.
 func (p *part) kept(k cellKey) (Cell, bool) {
 	p.mu.Lock()

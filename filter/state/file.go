@@ -260,12 +260,16 @@ func (f *file) tick(now time.Time) {
 func (f *file) commit() {
 	f.turn.Lock()
 	defer f.turn.Unlock()
+	if err := f.usable(); err != nil {
+		for i := range f.store.parts {
+			f.store.parts[i].tidy()
+		}
+		f.note(err)
+		return
+	}
 	changed := f.take()
 	defer func() { f.giveBack(changed) }() // also when the writer panics
-	err := f.usable()
-	if err == nil {
-		err = f.saveAge()
-	}
+	err := f.saveAge()
 	if len(changed) == 0 && err == nil && f.failure() == nil {
 		return
 	}

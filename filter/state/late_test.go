@@ -181,6 +181,28 @@ func TestOpenedLateInAFlood(t *testing.T) {
 	}
 }
 
+// TestFloodBeforeOpened: keys that come and go before the file can be opened are not remembered for it.
+func TestFloodBeforeOpened(t *testing.T) {
+	now, most := start.Add(time.Hour), 64*20
+	e, unlock := openLocked(t, most, &now, Step{Op: Touch, Table: "t", Key: "before", Keep: 24 * time.Hour})
+	for n := range 30 * most {
+		doAt(e, now, Step{Op: Touch, Table: "t", Key: fmt.Sprint("flood", n), Keep: time.Hour})
+	}
+	noted := 0
+	for i := range e.parts {
+		e.parts[i].tidy()
+		noted += len(e.parts[i].changed) + len(e.parts[i].gone)
+	}
+	if noted > 2*most {
+		t.Errorf("%d keys are noted for the file; the memory has %d", noted, e.Len())
+	}
+	unlock()
+	waitFor(t, "the file is open", func() bool { return e.Status() == "" })
+	if rows(t, e) != e.Len() {
+		t.Errorf("%d rows of %d", rows(t, e), e.Len())
+	}
+}
+
 // TestAgeOfWhatCannotBeRead: a memory whose file opens and cannot be read to its end is no older for it: it would call those new whom it did not find.
 func TestAgeOfWhatCannotBeRead(t *testing.T) {
 	path, now := filepath.Join(t.TempDir(), "memory.db"), start.Add(20*day)
