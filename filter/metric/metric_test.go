@@ -53,7 +53,7 @@ func TestWhatIsCountedIsServed(t *testing.T) {
 			t.Errorf("the metrics lack %s", want)
 		}
 	}
-	for _, wrong := range []string{"0011", "a stage that is none"} {
+	for _, wrong := range []string{`hash="0011"`, "a stage that is none"} {
 		if strings.Contains(w.Body.String(), wrong) {
 			t.Errorf("the metrics tell of %q", wrong)
 		}
