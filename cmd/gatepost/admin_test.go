@@ -47,7 +47,7 @@ func startDaemonWith(t *testing.T, policy func(dir string) string) string {
 	write(t, filepath.Join(dir, "policy.toml"), policy(dir))
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- runDaemon(ctx, filepath.Join(dir, "policy.toml"), new(bytes.Buffer)) }()
+	go func() { ended <- runDaemon(ctx, filepath.Join(dir, "policy.toml"), new(bytes.Buffer), testSignals(t)) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-ended; err != nil {

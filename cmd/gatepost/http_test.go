@@ -57,7 +57,7 @@ func TestHealthAndMetrics(t *testing.T) {
 	write(t, filepath.Join(dir, "policy.toml"), text)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- runDaemon(ctx, filepath.Join(dir, "policy.toml"), new(bytes.Buffer)) }()
+	go func() { ended <- runDaemon(ctx, filepath.Join(dir, "policy.toml"), new(bytes.Buffer), testSignals(t)) }()
 	defer func() {
 		cancel()
 		if err := <-ended; err != nil {

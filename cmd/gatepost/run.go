@@ -68,9 +68,7 @@ type daemon struct {
 }
 
 // runDaemon serves until ctx ends or SIGTERM comes. SIGHUP loads the policy anew.
-func runDaemon(ctx context.Context, path string, logs io.Writer) error {
-	signals := newSignals()
-	defer signals.close()
+func runDaemon(ctx context.Context, path string, logs io.Writer, signals signals) error {
 	file, err := loadPolicy(path)
 	if err != nil {
 		return err

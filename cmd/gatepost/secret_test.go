@@ -119,7 +119,7 @@ func daemonLog(t *testing.T, dir string) string {
 	defer cancel()
 	var log bytes.Buffer // read when the daemon has ended
 	ended := make(chan error, 1)
-	go func() { ended <- runDaemon(ctx, filepath.Join(dir, "policy.toml"), &log) }()
+	go func() { ended <- runDaemon(ctx, filepath.Join(dir, "policy.toml"), &log, testSignals(t)) }()
 	told := ""
 	for range 100 {
 		if status, out := talk(t, dir, "status"); status != exitUse {

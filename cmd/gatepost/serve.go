@@ -24,7 +24,7 @@ file cannot be used.`,
 		Example: "  gatepost serve\n  gatepost serve --policy ./policy.toml",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return runDaemon(c.Context(), path, c.ErrOrStderr())
+			return runDaemon(c.Context(), path, c.ErrOrStderr(), newSignals())
 		},
 	}
 	policyFlag(c, &path)
