@@ -26,6 +26,7 @@ type room struct {
 	connection connection
 	runs       runs
 	putOff     []state.Step
+	leaving    []state.Step
 	readings   []history.Reading
 }
 
@@ -52,7 +53,7 @@ func (s *Session) leaveRoom() {
 		return
 	}
 	r.runs.wipe()
-	r.putOff, r.readings = wiped(c.putOff), wiped(c.trail.readings)
+	r.putOff, r.leaving, r.readings = wiped(c.putOff), wiped(c.leaving), wiped(c.trail.readings)
 	r.connection = connection{}
 	r.steps, r.asked, r.ready = wiped(r.steps), wiped(r.asked), wiped(r.ready)
 	r.results, r.recalled, r.recalls = wiped(r.results), wiped(r.recalled), wiped(r.recalls)

@@ -61,7 +61,7 @@ func (s *Session) Connect(c Client) Response {
 	set := s.settings
 	s.enterRoom()
 	s.conn = &s.room.connection
-	*s.conn = connection{Client: c, id: s.newID(), now: s.present(), evidence: s.server.newEvidence(set.Policy), walk: set.Policy.NewWalk(), putOff: s.room.putOff}
+	*s.conn = connection{Client: c, id: s.newID(), now: s.present(), evidence: s.server.newEvidence(set.Policy), walk: set.Policy.NewWalk(), putOff: s.room.putOff, leaving: s.room.leaving}
 	s.conn.paused = s.pausedAt(s.conn.now)
 	s.conn.trail.event()
 	s.conn.runs = s.room.runs.of(len(s.settings.checks))
@@ -380,7 +380,7 @@ func (s *Session) Close() {
 	s.server.measureFindings(s.conn.tasks)
 	s.server.leases.remove(s.conn.leaving)
 	s.remember(s.conn.leaving, &s.room.results)
-	s.conn.leaving = nil
+	s.conn.leaving = s.conn.leaving[:0]
 	if s.conn.atStart != nil {
 		s.conn.atStart.Release()
 	}

@@ -176,16 +176,20 @@ func (s *Session) keepMessage(t *transaction, whole bool) {
 
 // newRecord gives a record of the connection alone.
 func (s *Session) newRecord() *history.Record {
-	c, r := s.conn, &history.Record{}
-	if lender, lends := s.server.history.(lender); lends {
-		r = lender.Spare()
-	}
+	c, r := s.conn, s.spareRecord()
 	r.Conn, r.ConnTime, r.Client, r.QueueID = c.id, c.now, history.Client(c.Client), c.QueueID
 	r.Greeted, r.Helo, r.HeloTLS, r.Relay, r.ConnPaused = c.trail.helo > 0, c.helo, history.TLS(c.tls), c.relay, c.paused
 	if s.settings.Kept != nil {
 		r.Policy = s.settings.Kept.Identity
 	}
 	return r
+}
+
+func (s *Session) spareRecord() *history.Record {
+	if lender, lends := s.server.history.(lender); lends {
+		return lender.Spare()
+	}
+	return new(history.Record)
 }
 
 // lender is a Keeper that lends out records whose memory is used again.

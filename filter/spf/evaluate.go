@@ -21,7 +21,8 @@ type evaluation struct {
 	voids        int
 	lookups      []*resolve.Answer
 	path         []string
-	names        []string // validated names of the client, once asked
+	room         [usualPath]string // for path
+	names        []string          // validated names of the client, once asked
 	namesAsked   bool
 }
 
@@ -54,13 +55,13 @@ func CheckHelo(ctx context.Context, r resolve.Resolver, q Query) Verdict {
 // usualQuestions and usualPath are as many as the evaluation of most domains needs.
 const (
 	usualQuestions = 4
-	usualPath      = 8
+	usualPath      = 4
 )
 
 func checkIdentity(ctx context.Context, r resolve.Resolver, q Query, sender string) Verdict {
 	local, domain := splitSender(sender)
-	var path [usualPath]string
-	e := &evaluation{ctx: ctx, resolver: r, query: q, path: path[:0]}
+	e := &evaluation{ctx: ctx, resolver: r, query: q}
+	e.path = e.room[:0]
 	clean, ok := cleanDomain(domain)
 	e.local, e.senderDomain = local, clean
 	switch {
