@@ -298,7 +298,7 @@ func (f *file) note(err error) {
 	f.mu.Unlock()
 	switch {
 	case err != nil && before == nil:
-		f.log.Error("the memory cannot be written; decisions go on, what is new is lost if the daemon ends", "file", f.path, "error", err.Error())
+		f.log.Error(f.troubled()+"; decisions go on, what is new is lost if the daemon ends", "file", f.path, "error", err.Error())
 	case err == nil && before != nil:
 		f.log.Info("the memory is written again", "file", f.path)
 	}
@@ -360,9 +360,17 @@ func (f *file) failure() error {
 	return f.wrong
 }
 
+// troubled says what it is that does not work.
+func (f *file) troubled() string {
+	if f.store.late.Load() {
+		return "the memory cannot be written, and who was known before the start is not known"
+	}
+	return "the memory cannot be written"
+}
+
 func (f *file) status() string {
 	if err := f.failure(); err != nil {
-		return "the memory cannot be written: " + err.Error()
+		return f.troubled() + ": " + err.Error()
 	}
 	return ""
 }

@@ -62,7 +62,7 @@ func TestOpenedLate(t *testing.T) {
 	}
 	defer e.Close()
 	const remedy = "see that its disk has room and takes writes, and that no other program locks it"
-	if s := e.Status(); !strings.Contains(s, "the memory cannot be written") || !strings.Contains(s, "locked") || !strings.Contains(s, remedy) {
+	if s := e.Status(); !strings.Contains(s, "the memory cannot be written, and who was known before the start is not known") || !strings.Contains(s, "locked") || !strings.Contains(s, remedy) {
 		t.Errorf("status %q", s)
 	}
 	pour.N, trip.N = 1, 0.5

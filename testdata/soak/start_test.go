@@ -63,7 +63,7 @@ func TestBeginsWithoutItsDisk(t *testing.T) {
 				serves(t, d, "without its disk")
 			}
 			time.Sleep(1500 * time.Millisecond) // a commit a second
-			says(t, d, "WRONG", "the memory cannot be written", "the history cannot be written, 3 records are lost", "see that its disk has room and takes writes")
+			says(t, d, "WRONG", "the memory cannot be written, and who was known before the start is not known", "the history cannot be written, 3 records are lost", "see that its disk has room and takes writes")
 			mend()
 			says(t, d, "all is well")
 			serves(t, d, "with its disk")
