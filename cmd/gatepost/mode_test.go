@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -105,6 +106,21 @@ func TestPauseCommand(t *testing.T) {
 	if _, err := os.Stat(pauseFile(filepath.Join(dir, "state"))); err == nil {
 		t.Error("the file of a pause that was ended is left, so that a restart takes it up")
 	}
+}
+
+// TestPauseThatStays: whoever ends a pause is told when a restart would take it up again, because its file cannot be removed.
+func TestPauseThatStays(t *testing.T) {
+	dir := startDaemon(t)
+	says(t, dir, []typed{{"pause 1h", exitDone, "everything is accepted until 20"}})
+	file := pauseFile(filepath.Join(dir, "state"))
+	if err := errors.Join(os.Remove(file), os.Mkdir(file, 0o750)); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(file, "in the way"), "")
+	says(t, dir, []typed{
+		{"pause 0", exitNo, "the rules are spoken again, but a restart before the pause was to end takes it up: remove " + file},
+		{"status", exitDone, "all is well"},
+	})
 }
 
 // TestPauseOverRestart: a daemon that starts in a pause takes it up; one that is over, or that cannot be read, is none.

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"net/url"
 	"os"
@@ -82,15 +84,25 @@ func (d *daemon) pause(r *http.Request) (any, error) {
 	defer d.sayPauseEnd()
 	d.pauseMu.Lock()
 	defer d.pauseMu.Unlock()
-	until := time.Now().Add(length).Truncate(time.Second)
 	if length == 0 {
-		until = time.Time{}
-	} else if err := os.WriteFile(pauseFile(d.directory), []byte(until.Format(time.RFC3339)+"\n"), 0o640); err != nil {
+		d.filter.Pause(time.Time{})
+		return time.Time{}, d.dropPause()
+	}
+	until := time.Now().Add(length).Truncate(time.Second)
+	if err := os.WriteFile(pauseFile(d.directory), []byte(until.Format(time.RFC3339)+"\n"), 0o640); err != nil {
 		d.log.Warn("a restart will end the pause", "error", err.Error())
 	}
 	d.filter.Pause(until)
 	d.sayPause()
 	return until, nil
+}
+
+// dropPause keeps a restart from taking up a pause that somebody has ended.
+func (d *daemon) dropPause() error {
+	if err := os.Remove(pauseFile(d.directory)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("the rules are spoken again, but a restart before the pause was to end takes it up: %w", err)
+	}
+	return nil
 }
 
 // resumePause takes up a pause that a daemon before this one began.
