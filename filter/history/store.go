@@ -285,7 +285,7 @@ func (s *Store) write(batch []added) (err error) {
 	}
 	if err := s.commit(); err != nil {
 		s.drop()
-		return err
+		return state.WithRemedy(err)
 	}
 	return nil
 }

@@ -40,11 +40,18 @@ func (d Database) Open(now time.Time, log *slog.Logger) (*sql.DB, error) {
 	if err == nil {
 		return db, nil
 	}
-	remedy := "see that its folder belongs to the user that runs gatepost"
-	if Passes(err) {
-		remedy = "see that its disk has room and takes writes, and that no other program locks it"
+	if !Passes(err) {
+		err = fmt.Errorf("%w; see that its folder belongs to the user that runs gatepost", err)
 	}
-	return nil, fmt.Errorf("the %s %s cannot be used: %w; %s", d.What, d.Path, err, remedy)
+	return nil, fmt.Errorf("the %s %s cannot be used: %w", d.What, d.Path, WithRemedy(err))
+}
+
+// WithRemedy adds to an error that may pass what helps.
+func WithRemedy(err error) error {
+	if !Passes(err) {
+		return err
+	}
+	return fmt.Errorf("%w; see that its disk has room and takes writes, and that no other program locks it", err)
 }
 
 // Passes reports whether an error is the disk's, or says that another program locks the file: that may be over by itself, or as soon as somebody makes
@@ -55,7 +62,8 @@ func Passes(err error) bool {
 			return true
 		}
 	}
-	return slices.Contains([]int{5, 6, 10, 13}, codeOf(err)) // BUSY, LOCKED, IOERR, FULL (sqlite.org/rescode.html)
+	// BUSY, LOCKED, READONLY (what rights forbid is told before SQLite is asked), IOERR, FULL (sqlite.org/rescode.html)
+	return slices.Contains([]int{5, 6, 8, 10, 13}, codeOf(err))
 }
 
 // anew sets the file aside under a name with a word in it, says what is wrong with it, and opens a new one.

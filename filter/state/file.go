@@ -279,7 +279,7 @@ func (f *file) commit() {
 			changed = changed[len(some):]
 		}
 	}
-	f.note(err)
+	f.note(WithRemedy(err))
 }
 
 // usable gives why the file cannot be written, as far as that can be told without trying.

@@ -328,6 +328,6 @@ func TestReadOnly(t *testing.T) {
 	_ = d.Stop() // the last commit fails, and says so
 	d.Begin()
 	serves(t, d, "when it began on a read-only disk")
-	says(t, d, "WRONG", "the memory cannot be written", "the history cannot be written", "read-only", "see that its disk has room and takes writes")
+	says(t, d, "WRONG", "the memory cannot be written", "the history cannot be written", "see that its disk has room and takes writes")
 	_ = d.Stop()
 }
