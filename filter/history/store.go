@@ -99,28 +99,6 @@ func Open(c Config) (*Store, error) {
 	return s, nil
 }
 
-// open opens the file, and reads the key of hidden local parts: what is written is written under it.
-func (s *Store) open() error {
-	key, err := keyOf(s.config.KeyFile)
-	if err != nil {
-		return err
-	}
-	db, err := state.Database{Path: s.config.Path, What: "history", Schema: schema, Shrinks: true}.Open(s.config.Now(), s.config.Log)
-	if err != nil {
-		return err
-	}
-	last, err := newest(db)
-	if err == nil {
-		s.made, err = os.Stat(s.config.Path)
-	}
-	if err != nil {
-		return errors.Join(err, db.Close())
-	}
-	s.db, s.key = db, key
-	s.looks.begins(last, s.config.Now())
-	return nil
-}
-
 // Add hands over a record that was decided under a policy. It does not wait; where too much waits already, the record is lost and counted.
 func (s *Store) Add(r *Record, p *Policy) {
 	s.mu.Lock()
@@ -278,28 +256,20 @@ func (s *Store) write(batch []added) (err error) {
 	defer s.caught(&err)
 	if err := s.usable(); err != nil {
 		s.lose(batch)
+		s.letGo()
 		return err
 	}
-	if err := s.enter(batch); err != nil {
-		return err
+	err = s.enter(batch)
+	if err == nil {
+		err = s.commit()
 	}
-	if err := s.commit(); err != nil {
+	if err != nil {
 		s.drop()
-		return state.WithRemedy(err)
 	}
-	return nil
-}
-
-// usable opens the file where it is not open yet, and gives why it cannot be written, as far as that can be told without trying.
-func (s *Store) usable() error {
-	if s.db == nil {
-		if err := s.open(); err != nil {
-			return err
-		}
-		s.keptErr = noneKept // a file that is opened anew can be written, as far as one can see
-		s.takeOver()
+	if state.Spoilt(err) {
+		s.letGo()
 	}
-	return state.Present(s.config.Path, s.made)
+	return state.WithRemedy(err)
 }
 
 // caught is to be deferred: it makes a panic an error like others, so that the writer goes on with the next batch.

@@ -41,7 +41,7 @@ func (d Database) Open(now time.Time, log *slog.Logger) (*sql.DB, error) {
 		return db, nil
 	}
 	if !Passes(err) {
-		err = fmt.Errorf("%w; see that its folder belongs to the user that runs gatepost", err)
+		err = fmt.Errorf("%w; see that its folder is there and belongs to the user that runs gatepost", err)
 	}
 	return nil, fmt.Errorf("the %s %s cannot be used: %w", d.What, d.Path, WithRemedy(err))
 }
@@ -223,6 +223,12 @@ func codeOf(err error) int {
 	return 0
 }
 
+// Spoilt reports whether an error says that a file that was open is not any more what it was: corrupt, or cut (SQLITE_IOERR_IN_PAGE).
+func Spoilt(err error) bool {
+	var coded interface{ Code() int }
+	return isCorrupt(err) || errors.As(err, &coded) && coded.Code() == 10|34<<8
+}
+
 func setAside(path, aside string) error {
 	for _, tail := range []string{"-wal", "-shm", ""} {
 		if err := os.Rename(path+tail, aside+tail); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -240,7 +246,7 @@ func Present(path string, made os.FileInfo) error {
 		err = errors.New("another file has taken its place")
 	}
 	if err != nil {
-		return fmt.Errorf("the file is gone, put back its folder and restart gatepost: %w", err)
+		return fmt.Errorf("the file is gone: %w", err)
 	}
 	return nil
 }

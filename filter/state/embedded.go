@@ -209,6 +209,24 @@ func (p *part) tidy() {
 	clear(all[len(p.changed):])
 }
 
+// noteAll notes everything, for a file that may be a new one.
+func (e *Embedded) noteAll() {
+	for i := range e.parts {
+		e.parts[i].noteAll()
+	}
+}
+
+func (p *part) noteAll() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	clear(p.changed)
+	p.changed = p.changed[:0]
+	p.round++
+	for k, at := range p.cells {
+		p.note(k, at)
+	}
+}
+
 // kept gives the cell of a key as the file is to have it, and whether it is to have one.
 func (p *part) kept(k cellKey) (Cell, bool) {
 	p.mu.Lock()

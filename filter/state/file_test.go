@@ -288,24 +288,6 @@ func TestDiskFull(t *testing.T) {
 	}
 }
 
-// TestFolderRemoved: SQLite goes on writing to a file that has no name any more; the status says it.
-func TestFolderRemoved(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "sub", "memory.db")
-	if err := os.Mkdir(filepath.Dir(path), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	e := openFileTest(t, path, 1000, atStart)
-	touch := []Step{{Op: Touch, Table: "t", Key: "k", Keep: time.Hour}}
-	e.Do(context.Background(), start, touch, nil)
-	if err := os.RemoveAll(filepath.Dir(path)); err != nil {
-		t.Fatal(err)
-	}
-	e.file.commit()
-	if r := e.Do(context.Background(), start, touch, nil)[0]; r.Cell.A != 2 || !strings.Contains(e.Status(), "memory cannot be written") {
-		t.Errorf("%+v, status %q", r, e.Status())
-	}
-}
-
 // TestKilled ends a child process with SIGKILL under load: at most the last second is lost.
 func TestKilled(t *testing.T) {
 	if path := os.Getenv("GATEPOST_TEST_STATE"); path != "" {
