@@ -14,7 +14,6 @@ import (
 // Key is a key record, read (RFC 6376 3.6.1).
 type Key struct {
 	RSA     *rsa.PublicKey
-	ready   *rsaKey // RSA, to verify with; nil for one that must not be used or that no signature can fit
 	Ed25519 ed25519.PublicKey
 	Strict  bool // t=s: i= must be in d= itself
 	Testing bool // t=y: the domain is only trying DKIM
@@ -137,7 +136,6 @@ func (k *Key) decode(p, kind string) *Problem {
 	case k.Bits() > MaxRSABits:
 		return problem(CodeKeyLong, "the key has %d bits; at most %d are tried", k.Bits(), MaxRSABits)
 	}
-	k.ready = readyRSA(k.RSA)
 	return nil
 }
 

@@ -1,7 +1,9 @@
 package dkim
 
 import (
+	"crypto"
 	"crypto/ed25519"
+	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/subtle"
 	"hash"
@@ -156,7 +158,7 @@ func (s *Signed) take(name uint64, self int32) int32 {
 // Verify reports whether a signature fits a hash.
 func (k *Key) Verify(hash, signature []byte) bool {
 	if k.RSA != nil {
-		return k.ready.verify(hash, signature)
+		return rsa.VerifyPKCS1v15(k.RSA, crypto.SHA256, hash, signature) == nil
 	}
 	return len(signature) == ed25519.SignatureSize && ed25519.Verify(k.Ed25519, hash, signature) // RFC 8463 3: over the hash
 }
