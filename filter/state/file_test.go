@@ -273,7 +273,7 @@ func TestDiskFull(t *testing.T) {
 		e.Do(context.Background(), start, []Step{{Op: Touch, Table: "t", Key: fmt.Sprint(i), Keep: time.Hour}}, nil)
 	}
 	e.file.commit()
-	if !strings.Contains(e.Status(), "full") || !strings.Contains(log.String(), "cannot be written") {
+	if !strings.Contains(e.Status(), "full (13); see that its disk has room") || !strings.Contains(log.String(), "cannot be written") {
 		t.Errorf("status %q, log %s", e.Status(), log.String())
 	}
 	if r := do1(e, Step{Op: Read, Table: "t", Key: "7"}); e.Len() == 0 || r.Full {
