@@ -86,6 +86,7 @@ func TestFileIsTheMemory(t *testing.T) {
 
 // TestLateFileIsTheMemory: a file that opens in the midst of work, while keys come, go, and find no room, holds afterwards what the memory has.
 func TestLateFileIsTheMemory(t *testing.T) {
+	t.Parallel() // it waits
 	var first []Step
 	for range 500 {
 		first = append(first, anyStep())

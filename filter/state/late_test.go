@@ -39,6 +39,7 @@ func lockFile(t *testing.T, path string) (unlock func()) {
 // TestOpenedLate: a memory whose file is locked at the start goes on without it, and says so. When the file is free it takes in what that holds: who was
 // known is known again, what came meanwhile counts too, and so it stands in the file.
 func TestOpenedLate(t *testing.T) {
+	t.Parallel() // it waits
 	path := filepath.Join(t.TempDir(), "memory.db")
 	do := func(e *Embedded, at time.Time, steps ...Step) []Result {
 		return e.Do(context.Background(), at, steps, nil)
@@ -108,6 +109,7 @@ func openLocked(t *testing.T, most int, now *time.Time, first ...Step) (e *Embed
 // TestLateLevels: what a file had, and what came before it could be opened, make what there would have been, had it been open all the time: what drains
 // and decays does so from when it came.
 func TestLateLevels(t *testing.T) {
+	t.Parallel() // it waits
 	now := start.Add(12 * time.Hour)
 	var first, since []Step
 	var want []string
@@ -141,6 +143,7 @@ func TestLateLevels(t *testing.T) {
 
 // TestResetBeforeOpened: what an admin empties before the file could be opened does not come back out of it.
 func TestResetBeforeOpened(t *testing.T) {
+	t.Parallel() // it waits
 	now := start.Add(time.Hour)
 	trip := Step{Op: Leak, Table: "latched", Key: "k", N: 2, Burst: 1, Latch: true}
 	e, unlock := openLocked(t, 10000, &now, trip)
@@ -160,6 +163,7 @@ func TestResetBeforeOpened(t *testing.T) {
 
 // TestOpenedLateInAFlood: strangers who filled the memory before its file could be opened make room for those whom that knows.
 func TestOpenedLateInAFlood(t *testing.T) {
+	t.Parallel() // it waits
 	now, most := start.Add(time.Hour), 64*20
 	first := []Step{{Op: Leak, Table: "latched", Key: "k", N: 2, Burst: 1, Latch: true}}
 	for i := range 50 {
@@ -183,6 +187,7 @@ func TestOpenedLateInAFlood(t *testing.T) {
 
 // TestFloodBeforeOpened: keys that come and go before the file can be opened are not remembered for it.
 func TestFloodBeforeOpened(t *testing.T) {
+	t.Parallel() // it waits
 	now, most := start.Add(time.Hour), 64*20
 	e, unlock := openLocked(t, most, &now, Step{Op: Touch, Table: "t", Key: "before", Keep: 24 * time.Hour})
 	for n := range 30 * most {
@@ -205,6 +210,7 @@ func TestFloodBeforeOpened(t *testing.T) {
 
 // TestAgeOfWhatCannotBeRead: a memory whose file opens and cannot be read to its end is no older for it: it would call those new whom it did not find.
 func TestAgeOfWhatCannotBeRead(t *testing.T) {
+	t.Parallel() // it waits
 	path, now := filepath.Join(t.TempDir(), "memory.db"), start.Add(20*day)
 	before := openFileTest(t, path, 100, atStart)
 	doAt(before, start, Step{Op: Touch, Table: "t", Key: "k", Keep: 100 * day})
@@ -232,6 +238,7 @@ func TestAgeOfWhatCannotBeRead(t *testing.T) {
 
 // TestNeverOpened: a daemon that ends before its file was free says what is lost.
 func TestNeverOpened(t *testing.T) {
+	t.Parallel() // it waits
 	path := filepath.Join(t.TempDir(), "memory.db")
 	if err := openFileTest(t, path, 100, atStart).Close(); err != nil {
 		t.Fatal(err)
