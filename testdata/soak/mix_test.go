@@ -36,14 +36,14 @@ type recent struct {
 	at []time.Time
 }
 
-// moment is how long before a kill a session may have ended whose row is missing: a commit a second, and the time that it takes on a busy machine.
-const moment = 2 * time.Second
+// remembered is how long it is known at least when a session ended.
+const remembered = time.Minute
 
 func (r *recent) add(now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.at = append(r.at, now)
-	if len(r.at) > 10_000 && now.Sub(r.at[len(r.at)/2]) > moment {
+	if len(r.at) > 10_000 && now.Sub(r.at[len(r.at)/2]) > remembered {
 		r.at = append(r.at[:0], r.at[len(r.at)/2:]...)
 	}
 }

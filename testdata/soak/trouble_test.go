@@ -151,30 +151,37 @@ func (p *place) anew(t *testing.T, ends func()) {
 	p.Begin()
 }
 
-// losses counts what was lost so far, once all is well: nothing is lost then before the process ends. What was held up is written before it counts.
-func (p *place) losses() {
+// losses counts what was lost so far, once all is well: nothing is lost then before the process ends. What was held up is written before it counts; it
+// gives since when what ended may not be written yet.
+func (p *place) losses() (since time.Time) {
 	for range 100 {
 		if out, _ := p.Command("status"); !strings.Contains(out, "the history cannot") {
 			break
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
-	p.Command("explain", "--last") // it has the history written; its exit status is that of the search
+	since = time.Now().Add(-late)
+	if err := p.Flush(); err != nil {
+		p.t.Errorf("%s: the history is not written: %v", p.name, err)
+	}
 	lost, read := p.Metric("gatepost_history_records_total", "lost")
 	if !read {
 		p.t.Errorf("%s: the daemon does not say what was lost", p.name)
 	}
 	p.lost += int64(lost)
+	return since
 }
 
-// killed ends the process under load. What it had not committed is gone: at most what ended in the last moment.
+// late is how long after a session's end, as its client sees it, its record is handed to the history at the latest.
+const late = 500 * time.Millisecond
+
+// killed ends the process under load. What it had not committed is gone: at most what ended since the history was written as a whole.
 func (p *place) killed(r *rand.Rand) {
-	p.losses()
+	since := p.losses()
 	time.Sleep(time.Duration(r.IntN(1500)) * time.Millisecond) // somewhere between two commits, or in one
 	p.generation.Add(1)
-	at := time.Now()
 	p.Kill()
-	p.unsure += p.recent.since(at.Add(-moment))
+	p.unsure += p.recent.since(since)
 	p.generation.Add(1) // whoever connects now waits for the next process
 }
 
