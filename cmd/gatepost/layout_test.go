@@ -54,6 +54,7 @@ func TestImportsGoOneWay(t *testing.T) {
 		"filter/resolve/resolvetest": {"filter/resolve"},
 		"filter/check":               {"filter/message", "filter/resolve", "filter/state", "policy"},
 		"filter/check/checktest":     nil,
+		"filter/state/statetest":     nil,
 		"filter/authres":             {"filter/check"},
 		"filter/metric":              nil,
 		"filter/milter":              nil,

@@ -1,9 +1,10 @@
 package history
 
 import (
-	"database/sql"
 	"strings"
 	"testing"
+
+	"gatepost.example/filter/state/statetest"
 )
 
 // TestOpenedLate: a history whose file is locked at the start loses records, which is counted and said; when the file is free it is written by itself,
@@ -14,17 +15,7 @@ func TestOpenedLate(t *testing.T) {
 	if err := before.Close(); err != nil {
 		t.Fatal(err)
 	}
-	other, err := sql.Open("sqlite", "file:"+path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer other.Close()
-	other.SetMaxOpenConns(1)
-	for _, words := range []string{"PRAGMA locking_mode = EXCLUSIVE", "BEGIN EXCLUSIVE", "CREATE TABLE other (x)"} {
-		if _, err := other.Exec(words); err != nil {
-			t.Fatal(err)
-		}
-	}
+	unlock := statetest.Lock(t, path)
 	s, _, log := openTest(t, func(c *Config) { c.Path = path })
 	for i := range 40 { // more than are entered at once
 		s.Add(fullRecord(100+i), nil)
@@ -35,12 +26,7 @@ func TestOpenedLate(t *testing.T) {
 	if kept, lost := s.Counts(); kept != 0 || lost != 40 || !strings.Contains(s.Status(), "40 records are lost") || !strings.Contains(s.Status(), "locked") {
 		t.Errorf("%d kept, %d lost; %s", kept, lost, s.Status())
 	}
-	if _, err := other.Exec("ROLLBACK"); err != nil {
-		t.Fatal(err)
-	}
-	if err := other.Close(); err != nil {
-		t.Fatal(err)
-	}
+	unlock()
 	if err := s.Flush(t.Context()); err != nil || s.Status() != "" {
 		t.Errorf("%v; without a new record: %s", err, s.Status())
 	}

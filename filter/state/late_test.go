@@ -2,7 +2,6 @@ package state
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -11,30 +10,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
-)
 
-// lockFile locks a database as a program that has it for itself does, until the function that it gives is called.
-func lockFile(t *testing.T, path string) (unlock func()) {
-	t.Helper()
-	db, err := sql.Open("sqlite", "file:"+path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	db.SetMaxOpenConns(1)
-	for _, words := range []string{"PRAGMA locking_mode = EXCLUSIVE", "BEGIN EXCLUSIVE", "CREATE TABLE other (x)"} {
-		if _, err := db.Exec(words); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return func() {
-		if _, err := db.Exec("ROLLBACK"); err != nil {
-			t.Error(err)
-		}
-		if err := db.Close(); err != nil {
-			t.Error(err)
-		}
-	}
-}
+	"gatepost.example/filter/state/statetest"
+)
 
 // TestOpenedLate: a memory whose file is locked at the start goes on without it, and says so. When the file is free it takes in what that holds: who was
 // known is known again, what came meanwhile counts too, and so it stands in the file.
@@ -54,7 +32,7 @@ func TestOpenedLate(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	unlock := lockFile(t, path)
+	unlock := statetest.Lock(t, path)
 	var log logBuffer
 	now := start.Add(time.Hour)
 	e, err := Open(path, 10000, func() time.Time { return now }, log.logger())
@@ -102,7 +80,7 @@ func openLocked(t *testing.T, most int, now *time.Time, first ...Step) (e *Embed
 	if err := before.Close(); err != nil {
 		t.Fatal(err)
 	}
-	unlock = lockFile(t, path)
+	unlock = statetest.Lock(t, path)
 	return openFileTest(t, path, most, func() time.Time { return *now }), unlock
 }
 
@@ -221,7 +199,7 @@ func TestAgeOfWhatCannotBeRead(t *testing.T) {
 	if err := before.Close(); err != nil {
 		t.Fatal(err)
 	}
-	unlock := lockFile(t, path)
+	unlock := statetest.Lock(t, path)
 	e, err := Open(path, 100, func() time.Time { return now }, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
@@ -243,7 +221,7 @@ func TestNeverOpened(t *testing.T) {
 	if err := openFileTest(t, path, 100, atStart).Close(); err != nil {
 		t.Fatal(err)
 	}
-	defer lockFile(t, path)()
+	defer statetest.Lock(t, path)()
 	if err := openFileTest(t, path, 100, atStart).Close(); err == nil || !strings.Contains(err.Error(), "locked") {
 		t.Error(err)
 	}

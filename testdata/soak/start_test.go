@@ -1,7 +1,6 @@
 package soak
 
 import (
-	"database/sql"
 	"errors"
 	"io/fs"
 	"os"
@@ -10,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"gatepost.example/filter/state/statetest"
 )
 
 // hashed has the history keep addresses only under a key, which the daemon makes.
@@ -86,31 +87,11 @@ func TestBeginsWithoutItsDisk(t *testing.T) {
 func lockFor(t *testing.T, d *Daemon) (unlock func()) {
 	var locks []func()
 	for _, name := range databases {
-		locks = append(locks, lockWhole(t, filepath.Join(d.State(), name)))
+		locks = append(locks, statetest.Lock(t, filepath.Join(d.State(), name)))
 	}
 	return func() {
 		for _, unlock := range locks {
 			unlock()
 		}
-	}
-}
-
-// lockWhole locks a database also for those who only read it.
-func lockWhole(t *testing.T, path string) (unlock func()) {
-	db, err := sql.Open("sqlite", "file:"+path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	db.SetMaxOpenConns(1)
-	for _, words := range []string{"PRAGMA locking_mode = EXCLUSIVE", "BEGIN EXCLUSIVE", "CREATE TABLE other (x)"} {
-		if _, err := db.Exec(words); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return func() {
-		if _, err := db.Exec("ROLLBACK"); err != nil {
-			t.Error(err)
-		}
-		db.Close()
 	}
 }
